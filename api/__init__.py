@@ -1,0 +1,1 @@
+"""What the outside sees: REST commands, GraphQL queries, the command line, authentication."""

@@ -1,0 +1,98 @@
+"""The unit of work: everything a handler may read and write, in one transaction.
+
+A handler loads aggregates, decides with pure functions, appends events. Nothing is written before the handler returns:
+the events of all touched streams, the inline projections fed by them and the stored answer of the idempotency key are
+then committed together or not at all (PLT-012). Reads of the register see what is committed, plus nothing of this unit.
+Accounts are locked in ascending order before they are read (PLT-012), which is what makes one account's activities run
+one after another (PLT-011); streams are protected by their version besides.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from application.command import Principal
+from domain.aggregate import Aggregate
+
+S = TypeVar("S")
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """An aggregate's state and the stream position it stands at (0: the stream has no event yet)."""
+
+    identifier: str
+    state: S
+    version: int
+
+
+class UnitOfWork(Protocol):
+    """One command's view of the system. All times come from here: the domain reads no clock (law 7)."""
+
+    @property
+    def principal(self) -> Principal: ...
+
+    @property
+    def now(self) -> dt.datetime:
+        """The instant of the command, UTC, the same throughout the unit; it is the events' recorded_at."""
+        ...
+
+    @property
+    def effective_date(self) -> dt.date | None:
+        """The envelope's effective date, if one was given (PLT-006)."""
+        ...
+
+    @property
+    def confirmations(self) -> frozenset[str]: ...
+
+    @property
+    def channel(self) -> str: ...
+
+    def today(self, time_zone: str = "UTC") -> dt.date:
+        """The civil date of `now` in an IANA time zone (PLT-050)."""
+        ...
+
+    def new_id(self) -> UUID:
+        """A fresh UUID version 7 from the one id source."""
+        ...
+
+    def lock(self, *keys: str) -> None:
+        """Take the named locks until the end of the unit, in ascending order; waits for other units that hold them."""
+        ...
+
+    def next_number(self, sequence: str, start: int = 1) -> int:
+        """The next value of a named gap-free sequence, taken only if the unit commits. Locks the sequence."""
+        ...
+
+    def load(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S]:
+        """The aggregate's present state; version 0 with the initial state when it does not exist."""
+        ...
+
+    def load_many(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
+        """Many aggregates with one query; absent ones are left out."""
+        ...
+
+    def exists(self, aggregate: Aggregate[Any], identifier: str) -> bool: ...
+
+    def append(
+        self,
+        aggregate: Aggregate[S],
+        identifier: str,
+        events: Sequence[object],
+        *,
+        effective_date: dt.date | None = None,
+    ) -> Loaded[S]:
+        """Add events to a stream behind what was loaded (or appended before) in this unit; returns the state after them.
+
+        A stream that moved since it was loaded makes the whole unit be repeated by the dispatcher (PLT-021).
+        """
+        ...
+
+    def port(self, kind: type[P]) -> P:
+        """A read port over the inline projections (such as the item register), bound to this unit's transaction."""
+        ...

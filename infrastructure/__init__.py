@@ -1,0 +1,1 @@
+"""Adapters: event store, PostgreSQL, jobs, file formats, keys and tokens."""
