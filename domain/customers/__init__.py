@@ -1,0 +1,1 @@
+"""Billing customers: group sponsors, their units, and insured individuals."""

@@ -1,0 +1,1 @@
+"""Master policies and the billing product under each of them."""
