@@ -27,7 +27,7 @@ class Problem:
 
 
 class Refusal(Exception):
-    """A command is refused as a whole; nothing was changed (PLT-012, PLT-014). The leading code is the first problem's."""
+    """A command is refused as a whole; nothing was changed (PLT-012, PLT-014). The first problem leads."""
 
     def __init__(self, problems: Sequence[Problem] | Problem) -> None:
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
@@ -47,7 +47,9 @@ def refuse_if_any(problems: Sequence[Problem]) -> None:
         raise Refusal(problems)
 
 
-def refuse(code: str, message: str, *, pointer: str | None = None, entity: str | None = None, **params: object) -> Refusal:
+def refuse(
+    code: str, message: str, *, pointer: str | None = None, entity: str | None = None, **params: object
+) -> Refusal:
     """A Refusal of one problem, to be raised by the caller: `raise refuse("ALREADY_CANCELLED", ...)`."""
     return Refusal(Problem(code, message, pointer=pointer, entity=entity, params=params))
 
