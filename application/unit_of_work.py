@@ -10,7 +10,7 @@ one after another (PLT-011); streams are protected by their version besides.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -87,10 +87,31 @@ class UnitOfWork(Protocol):
         *,
         effective_date: dt.date | None = None,
     ) -> Loaded[S]:
-        """Add events to a stream behind what was loaded (or appended before) in this unit; returns the state after them.
+        """Add events to a stream behind what this unit loaded or appended before; returns the state after them.
 
         A stream that moved since it was loaded makes the whole unit be repeated by the dispatcher (PLT-021).
         """
+        ...
+
+    def expect_main(
+        self,
+        aggregate: Aggregate[S],
+        loaded: Loaded[S],
+        *,
+        status: Callable[[S], str] | None = None,
+        status_changed: str = "CONCURRENT_CHANGE",
+    ) -> None:
+        """Name the command's main object: the envelope's expected version is compared with it (PLT-020).
+
+        With `status` and the document's own code `status_changed` (such as INVOICE_STATUS_CHANGED), that code is used
+        when the object's status differs from the one at the expected version. Raises Refusal; does nothing when no
+        version is expected.
+        """
+        ...
+
+    def require_confirmation(self, name: str, message: str, *, code: str = "CONFIRMATION_REQUIRED") -> None:
+        """Ask for a confirmation by name (PLT-008). Handlers go on: if the envelope lacks any, the dispatcher refuses
+        the command with all of them once the handler has returned, and a dry run reports them (PLT-007)."""
         ...
 
     def port(self, kind: type[P]) -> P:

@@ -1,0 +1,168 @@
+"""The one clock and the one source of ids (law 7), passed in wherever a time or an id is needed.
+
+Timestamps are UTC with microseconds. Civil dates are taken from an instant in an account's time zone (PLT-050). A
+`MovableClock` runs on another clock with an offset, which only an environment marked non-production may set: a year of
+billing then runs in a test in seconds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+
+class Clock(Protocol):
+    """Tells the instant, in UTC."""
+
+    def now(self) -> dt.datetime:
+        """The present instant: timezone-aware, UTC, microseconds."""
+        ...
+
+
+class ClockOffsetStore(Protocol):
+    """Keeps the offset of the movable clock, so that all processes of an environment agree on it."""
+
+    def read(self) -> dt.timedelta: ...
+
+    def write(self, offset: dt.timedelta) -> None: ...
+
+
+class ClockOffsetForbiddenError(PermissionError):
+    """A production environment accepts no clock offset (PLT-050)."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+
+class ManualClock:
+    """Stands still at an instant until it is moved; for tests, which decide what time it is."""
+
+    def __init__(self, instant: dt.datetime) -> None:
+        self._instant = _utc(instant)
+
+    def now(self) -> dt.datetime:
+        return self._instant
+
+    def set(self, instant: dt.datetime) -> None:
+        self._instant = _utc(instant)
+
+    def advance(self, step: dt.timedelta) -> None:
+        self._instant += step
+
+
+class MovableClock:
+    """A clock that can be moved, by an offset shared through a store; refuses to be moved in production (PLT-050).
+
+    The offset is re-read at most every `refresh` (0: always), so that the other processes of the environment follow.
+    """
+
+    def __init__(
+        self,
+        store: ClockOffsetStore,
+        *,
+        production: bool,
+        base: Clock | None = None,
+        refresh: dt.timedelta = dt.timedelta(seconds=1),
+    ) -> None:
+        self._store = store
+        self._production = production
+        self._base = base or SystemClock()
+        self._refresh = refresh.total_seconds()
+        self._offset = dt.timedelta()
+        self._read_at: float | None = None
+
+    def now(self) -> dt.datetime:
+        if self._production:
+            return self._base.now()
+        return self._base.now() + self._current_offset()
+
+    @property
+    def offset(self) -> dt.timedelta:
+        """How far the clock stands from the machine's; zero in production."""
+        return dt.timedelta() if self._production else self._current_offset()
+
+    def set_offset(self, offset: dt.timedelta) -> None:
+        """Move the clock for every process of the environment. Raises ClockOffsetForbiddenError in production."""
+        if self._production:
+            raise ClockOffsetForbiddenError("a production environment accepts no clock offset")
+        self._store.write(offset)
+        self._offset, self._read_at = offset, time.monotonic()
+
+    def set_now(self, instant: dt.datetime) -> None:
+        """Move the clock so that it shows `instant` now. Raises ClockOffsetForbiddenError in production."""
+        self.set_offset(_utc(instant) - self._base.now())
+
+    def _current_offset(self) -> dt.timedelta:
+        moment = time.monotonic()
+        if self._read_at is None or moment - self._read_at >= self._refresh:
+            self._offset, self._read_at = self._store.read(), moment
+        return self._offset
+
+
+class UuidSource:
+    """Fresh UUIDs of version 7 (RFC 9562): 48 bits of Unix milliseconds, then a counter and random bits.
+
+    Ids of one source increase strictly, also within a millisecond and when the clock is set back: the 12 bits behind
+    the version and the top of the random part count on from a random start.
+    """
+
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._lock = threading.Lock()
+        self._milliseconds = -1
+        self._tail = 0
+
+    def new(self) -> UUID:
+        """One fresh id."""
+        return self.several(1)[0]
+
+    def several(self, count: int) -> list[UUID]:
+        """`count` fresh ids in increasing order."""
+        now = int(self._clock.now().timestamp() * 1000)
+        entropy = self._random_bytes(10 + 4 * count)
+        ids = []
+        with self._lock:
+            if now > self._milliseconds:
+                self._milliseconds = now
+                self._tail = int.from_bytes(entropy[:10], "big") >> 7  # 73 of 74 bits: leaves room to count up
+            for index in range(count):
+                step = int.from_bytes(entropy[10 + 4 * index : 14 + 4 * index], "big") + 1
+                self._tail += step
+                if self._tail >= 1 << 74:
+                    self._milliseconds, self._tail = self._milliseconds + 1, step
+                ids.append(_uuid7(self._milliseconds, self._tail))
+        return ids
+
+
+def civil_date(instant: dt.datetime, time_zone: str = "UTC") -> dt.date:
+    """The civil date of an instant in an IANA time zone (PLT-050). Raises ZoneInfoNotFoundError for an unknown zone."""
+    return instant.astimezone(_zone(time_zone)).date()
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _uuid7(milliseconds: int, tail: int) -> UUID:
+    """Version 7: time, version nibble, upper 12 bits of the tail, variant, lower 62 bits of the tail."""
+    upper, lower = tail >> 62, tail & ((1 << 62) - 1)
+    return UUID(int=(milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | upper << 64 | 0x2 << 62 | lower)
+
+
+def _utc(instant: dt.datetime) -> dt.datetime:
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    return instant.astimezone(dt.UTC)
