@@ -74,7 +74,8 @@ def parse_amount(text: str, currency: str) -> int:
     whole, _, fraction = text.lstrip("-").partition(".")
     if len(fraction) > places:
         raise AmountFormatError(f"more decimals than {currency} has ({places})")
-    return sign * (int(whole) * 10**places + int((fraction + "0" * places)[:places] or "0"))
+    scale = int(10**places)
+    return sign * (int(whole) * scale + int((fraction + "0" * places)[:places] or "0"))
 
 
 def format_amount(minor: int, currency: str) -> str:
@@ -105,7 +106,9 @@ def split_evenly(minor: int, parts: int) -> tuple[int, ...]:
     return (*(share for _ in range(parts - 1)), minor - share * (parts - 1))
 
 
-def split_proportionally(minor: int, weights: Sequence[int | Fraction], ceilings: Sequence[int] | None = None) -> list[int]:
+def split_proportionally(
+    minor: int, weights: Sequence[int | Fraction], ceilings: Sequence[int] | None = None
+) -> list[int]:
     """Split a non-negative amount by weight, each share HALF_UP, the difference on the last share.
 
     A share never falls below 0 nor, with `ceilings`, above its ceiling: what the last share cannot take or give is

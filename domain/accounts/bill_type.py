@@ -1,4 +1,4 @@
-"""Bill type and allocation mode: the two axes on which every account lies, and what each combination can do (ACC-004 to 009)."""
+"""Bill type and allocation mode: the two axes on which an account lies, and what each combination can do (ACC-009)."""
 
 from __future__ import annotations
 

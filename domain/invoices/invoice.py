@@ -2,8 +2,8 @@
 
 Its life: initialised for a period, projected (its lines, in chunks), balances calculated (the static statement),
 issued; later its runtime status moves with the money on it; at the end it may be discarded, and another invoice may be
-issued for the same period. Everything up to the issue happens in one unit of work, so a failed generation leaves no trace but
-its failure event (INV-040 to INV-044, INV-070 to INV-076).
+issued for the same period. Everything up to the issue happens in one unit of work, so a failed generation leaves no
+trace but its failure event (INV-040 to INV-044, INV-070 to INV-076).
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class LineChunk:
         return len(self.amounts)
 
     def nets(self) -> tuple[int, ...]:
-        """What each line counts: a charge line its amount and that of the waiver line behind it, a waiver line nothing."""
+        """What each line counts: a charge its amount and that of the waiver line behind it, a waiver line nothing."""
         waived = [terms.part is LinePart.WAIVER for terms in self.terms]
         if not any(waived):
             return self.amounts

@@ -1,0 +1,276 @@
+"""Ports over the register: the inline projections that handlers may read inside a unit of work.
+
+The register holds, for every account, what is billed, paid, offset and written off by item, which money lies where,
+what is not billed yet, and who is placed where: all of it folded from events in the same transaction that stores them,
+so a handler that holds the account's lock reads exactly the state its decision will be applied to. Amounts are minor units;
+an invoice is named by its sequence number here, an item by (sequence, line).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Directory(Protocol):
+    """Numbers and who belongs to whom."""
+
+    def resolve_account(self, number: str) -> str | None:
+        """The account with this number or legacy number, compared trimmed and upper-cased (ACC-014)."""
+        ...
+
+    def accounts_ever_of(self, owner: str) -> int:
+        """How many accounts were ever created for the owner (ACC-016)."""
+        ...
+
+    def members_of_policy(self, master_policy: str) -> list[str]:
+        """Member record numbers of the policy, ascending (PRM-150)."""
+        ...
+
+    def members_of_customer(self, customer: str) -> list[str]:
+        """Member record numbers of an individual customer, ascending (PRM-094, MEM-007)."""
+        ...
+
+    def calendar_in_use(self, calendar: str) -> bool:
+        """Whether an account refers to the business calendar (CAL-009)."""
+        ...
+
+    def units_of(self, sponsor: str) -> list[tuple[str, str]]:
+        """(reference, role) of the sponsor's units, ascending."""
+        ...
+
+    def accounts_due_order(self, after: str, limit: int) -> list[str]:
+        """Active accounts in account number order behind `after`, for jobs."""
+        ...
+
+
+class Placements(Protocol):
+    """Which account bills which member on which days."""
+
+    def members_on(self, account: str, first: dt.date, end: dt.date) -> list[str]:
+        """Members with a day of placement on the account in [first, end), ascending."""
+        ...
+
+    def accounts_of(self, member_record: str) -> list[str]:
+        """Every account the member was ever placed on, ascending."""
+        ...
+
+
+class InvoiceRow(NamedTuple):
+    """A live invoice with its money. `positive_billed` is the sum of its positive net lines."""
+
+    sequence: int
+    number: str
+    period_start: dt.date
+    period_end: dt.date
+    issue_date: dt.date
+    due_date: dt.date
+    positive_billed: int
+    remaining_due: int
+    open_credit: int
+    held: int
+    total_due: int
+
+    @property
+    def collectible_due(self) -> int:
+        """BAL-006."""
+        return max(self.remaining_due - self.held, 0)
+
+
+class ItemRow(NamedTuple):
+    """One counted line of a live invoice (positive: payable, negative: credit) with its key and its money."""
+
+    invoice: int
+    line: int
+    member: str
+    coverage: str
+    plan: str
+    coverage_class: str
+    tier: str
+    sub_group: str
+    sequence: int
+    sequence_id: str
+    sequence_effective: dt.date | None
+    master_policy: str
+    modal_start: dt.date
+    modal_end: dt.date
+    covered_from: dt.date
+    covered_end: dt.date
+    billing_start: dt.date
+    cause: str | None
+    location: str | None
+    division: str | None
+    kind: str
+    billed: int
+    paid: int
+    offset: int
+    written_off: int
+    held: int
+
+    @property
+    def due(self) -> int:
+        """Collectible due of a positive item; open credit of a negative one is `-billed - offset`."""
+        return self.billed - self.paid - self.offset - self.written_off - self.held
+
+
+class InvoicedRow(NamedTuple):
+    """What live invoices carry for one charge key and part (PRM-121)."""
+
+    member: str
+    coverage: str
+    plan: str
+    coverage_class: str
+    tier: str
+    sub_group: str
+    sequence: int
+    sequence_id: str
+    modal_start: dt.date
+    modal_end: dt.date
+    covered_from: dt.date
+    covered_end: dt.date
+    billing_start: dt.date
+    billing_end: dt.date
+    part: str
+    amount: int
+
+
+class AllocationRow(NamedTuple):
+    """Money of a payment record on an item."""
+
+    record: str
+    invoice: int
+    line: int
+    amount: int
+    order: int
+
+
+class UnappliedRow(NamedTuple):
+    """A payment record with money that lies loose on an account."""
+
+    record: str
+    payment: str
+    category: str
+    effective_date: dt.date
+    unapplied: int
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTotals:
+    """Balances of an account (BAL-013 to BAL-018), all from live invoices and payments in force."""
+
+    remaining_due: int = 0
+    open_credit: int = 0
+    total_billed: int = 0
+    total_paid: int = 0
+    written_off: int = 0
+    unapplied: int = 0
+    member_unapplied: int = 0
+    member_overpayment: int = 0
+    anyb: int = 0
+    held_members: int = 0
+
+    @property
+    def due_and_unpaid(self) -> int:
+        return self.remaining_due - self.open_credit
+
+
+@dataclass(frozen=True, slots=True)
+class StatementWindow:
+    """What happened on an account since its previous statement, by recorded position (BAL-044 to BAL-046)."""
+
+    previous_total_due: int = 0
+    payments_received: int = 0
+    written_off: int = 0
+    discarded_billed: int = 0
+    payments_allocated: int = 0
+    has_previous: bool = False
+
+
+class AnybRow(NamedTuple):
+    """A key of a member that is billed differently from what it should be (PRM-121)."""
+
+    member: str
+    coverage: str
+    plan: str
+    coverage_class: str
+    tier: str
+    sub_group: str
+    sequence: int
+    sequence_id: str
+    sequence_effective: dt.date | None
+    modality: str
+    modal_start: dt.date
+    modal_end: dt.date
+    covered_from: dt.date
+    covered_end: dt.date
+    billing_start: dt.date
+    billing_end: dt.date
+    charge: int
+    waiver: int
+    invoiced_before: bool
+    cause: str | None
+    transactions: tuple[str, ...]
+    location: str | None
+    division: str | None
+    master_policy: str
+
+
+class ItemRegister(Protocol):
+    """Items, invoices and money of accounts."""
+
+    def totals(self, account: str) -> AccountTotals: ...
+
+    def live_invoices(self, account: str, *, open_only: bool) -> list[InvoiceRow]:
+        """Live invoices in invoice order (PAY-040); `open_only`: those with collectible due or open credit."""
+        ...
+
+    def invoices(self, sequences: Sequence[int]) -> list[InvoiceRow]: ...
+
+    def open_items(self, account: str, invoices: Sequence[int] | None = None) -> list[ItemRow]:
+        """Positive items with something collectible, in item order (PAY-040)."""
+        ...
+
+    def credit_items(self, account: str) -> list[ItemRow]:
+        """Negative items with open credit, oldest invoice first."""
+        ...
+
+    def items_of_keys(self, account: str, members: Sequence[str]) -> list[ItemRow]:
+        """All counted items of these members on the account's live invoices, newest invoice first (BAL-060)."""
+        ...
+
+    def items_of_invoice(self, invoice: int) -> list[ItemRow]:
+        """All counted items of an invoice, in line order."""
+        ...
+
+    def invoiced(self, account: str, members: Sequence[str], since: dt.date) -> Iterator[InvoicedRow]:
+        """What live invoices carry for these members in modal periods that end after `since`."""
+        ...
+
+    def anyb(self, account: str) -> list[AnybRow]:
+        """Keys with unbilled differences of members not held, by member, coverage, modal period."""
+        ...
+
+    def members_to_republish(self, account: str, invoice: int) -> list[str]:
+        """Members whose unbilled differences an invoice's discard may change: on it with corrections, or with any."""
+        ...
+
+    def allocations_on(self, invoices: Sequence[int]) -> list[AllocationRow]:
+        """Money on the items of these invoices, in order of allocation."""
+        ...
+
+    def allocations_of(self, record: str, invoices: Sequence[int] | None = None) -> list[AllocationRow]: ...
+
+    def unapplied_records(self, account: str) -> list[UnappliedRow]:
+        """Records in force with unapplied money, in consumption order within their category (PAY-083)."""
+        ...
+
+    def records_of_payment(self, payment: str) -> list[str]: ...
+
+    def offsets_of(self, invoice: int) -> list[tuple[int, int, int, int, int]]:
+        """(negative invoice, line, positive invoice, line, amount) of every pair the invoice takes part in."""
+        ...
+
+    def statement_window(self, account: str) -> StatementWindow: ...
