@@ -33,8 +33,8 @@ class Directory(Protocol):
         """Member record numbers of an individual customer, ascending (PRM-094, MEM-007)."""
         ...
 
-    def calendar_in_use(self, calendar: str) -> bool:
-        """Whether an account refers to the business calendar (CAL-009)."""
+    def accounts_on_calendar(self, calendar: str) -> int:
+        """How many accounts refer to the business calendar (CAL-009)."""
         ...
 
     def units_of(self, sponsor: str) -> list[tuple[str, str]]:
