@@ -100,7 +100,10 @@ class SequenceHolder:
 
 @dataclass(frozen=True, slots=True)
 class PremiumSequence:
-    """A premium sequence of an item (MEM-033). `replaces` names the sequence whose place it takes (PRM-055)."""
+    """A premium sequence of an item (MEM-033). `replaces` names the sequence whose place it takes (PRM-055).
+
+    `lineage` is the id of the first sequence of such a chain; None where the sequence begins one or replaces the first.
+    """
 
     sequence_id: str
     number: int
@@ -108,6 +111,12 @@ class PremiumSequence:
     holders: tuple[SequenceHolder, ...]
     end: dt.date | None = None
     replaces: str | None = None
+    lineage: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The id under which amounts of the whole chain are compared (PRM-055)."""
+        return self.lineage or self.replaces or self.sequence_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,9 @@ class PolicyTransaction:
 
     `order` is the place in the member record's stream, the tie-breaker of PRM-004 (a rolled-on transaction carries its
     original's). Fields that do not belong to the type are None or empty. `until` is the first day no longer waived.
+    A text that is not stated is None, one that is cleared is empty (MEM-099). `account` is stated only where the
+    transaction places the record; `modality_from_account` says that the modality is resolved by day from the account's
+    invoicing frequency from now on (PRM-073), as it is for a start that states none.
     """
 
     transaction_id: str
@@ -157,6 +169,7 @@ class PolicyTransaction:
     rolled_on_from: str | None = None
     caused_back_off: str | None = None
     original_date: dt.date | None = None
+    modality_from_account: bool = False
 
     @property
     def in_force(self) -> bool:
