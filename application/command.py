@@ -56,7 +56,11 @@ class CommandType:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking: a user, a machine or a job (PLT-029). `client` separates idempotency keys (PLT-003)."""
+    """Who is asking: a user, a machine or a job (PLT-029). `client` separates idempotency keys (PLT-003).
+
+    `person` is who stands behind one or several logins (PLT-037), `second_factor_at` when that person last gave a
+    second factor (PLT-040); `session` and `address` are for the audit record alone (PLT-078).
+    """
 
     kind: str  # USER, MACHINE, JOB
     identifier: str
@@ -64,6 +68,10 @@ class Principal:
     privileges: frozenset[str]
     person: str | None = None
     scope: tuple[str, ...] | None = None  # None: ALL
+    roles: frozenset[str] = frozenset()
+    second_factor_at: dt.datetime | None = None
+    session: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
