@@ -9,7 +9,7 @@ walks what could not be placed as instructed. Everything here is arithmetic on f
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -136,6 +136,26 @@ class ActiveWriteOff:
         return sum(self.amounts)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """Everything an allocation on one account is decided on: its live items and invoices, settings, active write-offs.
+
+    `invoices` holds every live invoice of `items`, paid ones included where they are named. `always_reverse_manual`:
+    manual write-offs give way to every new payment, not only where needed (WRO-040).
+    """
+
+    items: OpenItems
+    invoices: Sequence[OpenInvoice]
+    settings: SpreadSettings = field(default_factory=SpreadSettings)
+    write_offs: Sequence[ActiveWriteOff] = ()
+    always_reverse_manual: bool = False
+
+    def work(self) -> tuple[Dues, WriteOffs]:
+        """Fresh working figures for one allocation."""
+        dues = Dues(self.items, self.invoices, self.settings)
+        return dues, WriteOffs(dues, self.write_offs, always_reverse_manual=self.always_reverse_manual)
+
+
 def invoice_places(invoices: Iterable[OpenInvoice]) -> dict[str, int]:
     """Each invoice's place in invoice order: due date, period start, number (PAY-040)."""
     ordered = sorted(invoices, key=lambda one: (one.due_date, one.period_start, one.number))
@@ -254,10 +274,16 @@ class Dues:
             groups.setdefault(tuple(key), []).append(row)
         return [groups[key] for key in sorted(groups)]
 
-    def walk(self, amount: int, rows: Iterable[int] | None = None) -> int:
+    def walk(
+        self,
+        amount: int,
+        rows: Iterable[int] | None = None,
+        before: Callable[[str, int], None] | None = None,
+    ) -> int:
         """WALK: invoices in invoice order, SPREAD inside each; returns what no invoice takes (PAY-044).
 
-        `rows` limits the scope; None is every item.
+        `rows` limits the scope; None is every item. `before` is told each invoice and what it is about to take, while
+        its write-offs can still give way.
         """
         if rows is None:
             scopes: Iterable[list[int]] = self.by_invoice.values()
@@ -269,7 +295,11 @@ class Dues:
         for scope in scopes:
             if amount == 0:
                 break
-            amount = self.spread(scope, amount)
+            take = min(amount, self.due_of(scope))
+            if take and before is not None:
+                before(self.items.invoices[scope[0]], take)
+            self.spread(scope, take)
+            amount -= take
         return amount
 
     def result(self) -> tuple[InvoiceLines, ...]:
@@ -463,12 +493,9 @@ def set_aside_changed(
 def plan_allocation(
     amount: int,
     instructions: Sequence[Instruction],
-    items: OpenItems,
-    invoices: Sequence[OpenInvoice],
-    settings: SpreadSettings,
+    account: OpenAccount,
     permissions: Permissions,
     *,
-    write_offs: Sequence[ActiveWriteOff] = (),
     accepted_references: Sequence[Instruction] | None = None,
     excluded: frozenset[str] = frozenset(),
     set_aside: int = 0,
@@ -479,13 +506,9 @@ def plan_allocation(
     as accepted, for the GAP test, when some were set aside since (PAY-030); `excluded` invoices are no candidates
     (PAY-091). `amount` does not contain what was set aside (`set_aside`), which only names the explanation.
     """
-    if not invoices or not len(items):
-        nothing = Explanation.TARGET_CHANGED if set_aside else Explanation.NO_OPEN_INVOICE
-        return Plan(True, (), amount, frozenset(), nothing if amount or set_aside else None)
-    dues = Dues(items, invoices, settings)
-    giving_way = WriteOffs(dues, write_offs)
+    dues, giving_way = account.work()
     references = _summed(instructions)
-    withheld = _withheld_due(items)
+    withheld = _withheld_due(account.items)
     takes: dict[str, int] = {}
     needs: set[Need] = set()
     full_due: dict[str, int] = {}
@@ -512,7 +535,9 @@ def plan_allocation(
     if not any(takes.values()):
         return Plan(True, (), amount, frozenset(), _left_over(rest, set_aside, False, bool(withheld)))
     needs |= _coverage_needs(takes, full_due, rest)
-    if _gap(accepted_references if accepted_references is not None else instructions, takes, full_due, invoices):
+    if _gap(
+        accepted_references if accepted_references is not None else instructions, takes, full_due, account.invoices
+    ):
         needs.add(Need.GAP)
     missing = [need for need in Need if need in needs and not permissions.allows(need)]
     if missing:

@@ -67,6 +67,17 @@ class FundsStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class Funds(StrEnum):
+    """Where the money of a payment stands outside billing, as the ledger keeps it (LED-035, LED-037)."""
+
+    BANK = "BANK"
+    HUB = "HUB"
+    CLAIM_DEDUCTION = "CLAIM_DEDUCTION"
+    CASH_DEDUCTION = "CASH_DEDUCTION"
+    APL = "APL"
+    CUSTOMER_CREDIT = "CUSTOMER_CREDIT"
+
+
 class PaymentStatus(StrEnum):
     """PAY-010. What is not stored is derived by PAY-011 from the record's parts alone."""
 
@@ -252,6 +263,19 @@ def funds_at_receipt(details: PaymentDetails) -> FundsStatus:
     if details.bank_processing:
         return FundsStatus.AWAITING
     return FundsStatus.ISSUED if details.method is Method.CHECK else FundsStatus.CLEARED
+
+
+def funds_of(details: PaymentDetails) -> Funds:
+    """Where the money of a payment comes from when it gets in force (LED-035, LED-041).
+
+    A recurring draw in force awaits the bank in clearing; any other bank money is in the bank, also that of a collected
+    payment, which was pending until the bank honoured it.
+    """
+    if details.category is Category.CUSTOMER_CREDIT:
+        return Funds.CUSTOMER_CREDIT
+    if details.category is Category.INTERNAL and details.subtype is not None:
+        return Funds(details.subtype)
+    return Funds.HUB if details.bank_processing and details.recurring else Funds.BANK
 
 
 def hub_effective_date(

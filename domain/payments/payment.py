@@ -32,11 +32,12 @@ from domain.payments.classification import (
     Category,
     Cause,
     Explanation,
+    Funds,
     FundsStatus,
     PaymentDetails,
     PaymentStatus,
 )
-from domain.payments.targets import Target
+from domain.payments.targets import Remainder, Target
 
 #: Most invoice lines (or members) that one event carries.
 LINES_PER_EVENT = 1000
@@ -126,7 +127,8 @@ class PaymentReceived:
     transaction_date: dt.date
     effective_date: dt.date
     in_force: bool
-    funds: FundsStatus
+    funds_status: FundsStatus
+    funds: Funds
     expiration_date: dt.date | None = None
     origin: Origin = Origin.RECEIPT
     from_record: str | None = None
@@ -139,6 +141,7 @@ class AllocationPreset:
 
     record: RecordIdentity
     targets: tuple[Target, ...]
+    remainder: Remainder = Remainder.KEEP_UNAPPLIED
 
 
 @event()
@@ -148,6 +151,7 @@ class PaymentSettled:
     record: RecordIdentity
     amount: int
     came_in_force: bool
+    funds: Funds
     date: dt.date
 
 
@@ -350,7 +354,7 @@ class PaymentReversed:
     record: RecordIdentity
     amount: int
     from_suspense: bool
-    funds: FundsStatus
+    funds: Funds
     reason: str
     date: dt.date
     text: str | None = None
@@ -358,12 +362,16 @@ class PaymentReversed:
 
 @event()
 class PaymentDeclined:
-    """The money was not honoured (PAY-107, PAY-110). `amount` 0: it never was in force. Final."""
+    """The money was not honoured (PAY-107, PAY-110). `amount` 0: it never was in force. Final.
+
+    `failed`: the hub reported it (FAILED), so the funds status ends as that.
+    """
 
     record: RecordIdentity
     amount: int
     from_suspense: bool
-    funds: FundsStatus
+    funds: Funds
+    failed: bool
     reason: str
     date: dt.date
     text: str | None = None
@@ -467,7 +475,8 @@ class PaymentRecord:
     identity: RecordIdentity | None = None
     details: PaymentDetails | None = None
     phase: Phase = Phase.INITIATED
-    funds: FundsStatus = FundsStatus.CLEARED
+    funds_status: FundsStatus = FundsStatus.CLEARED
+    funds: Funds = Funds.BANK
     announced: int = 0
     came_in: int = 0
     went_out: int = 0
@@ -486,6 +495,7 @@ class PaymentRecord:
     allocations: int = 0
     refund_locks: tuple[str, ...] = ()
     preset: tuple[Target, ...] = ()
+    preset_remainder: Remainder = Remainder.KEEP_UNAPPLIED
     draft: Draft | None = None
     draft_versions: int = 0
     suspense: tuple[SuspenseEntry, ...] = ()
@@ -634,6 +644,7 @@ def _received(state: PaymentRecord, happened: PaymentReceived) -> PaymentRecord:
         identity=happened.record,
         details=happened.details,
         phase=Phase.IN_FORCE if happened.in_force else Phase.PENDING,
+        funds_status=happened.funds_status,
         funds=happened.funds,
         announced=happened.amount,
         came_in=happened.amount if happened.in_force else 0,
@@ -659,7 +670,14 @@ def _released(state: PaymentRecord, happened: PaymentReleased) -> PaymentRecord:
 def _withdrawn(state: PaymentRecord, happened: PaymentReversed | PaymentDeclined, phase: Phase) -> PaymentRecord:
     place = "suspended" if happened.from_suspense else "unapplied"
     taken: dict[str, Any] = {place: getattr(state, place) - happened.amount}
-    return replace(state, phase=phase, funds=happened.funds, went_out=state.went_out + happened.amount, **taken)
+    failed = isinstance(happened, PaymentDeclined) and happened.failed
+    return replace(
+        state,
+        phase=phase,
+        funds_status=FundsStatus.FAILED if failed else state.funds_status,
+        went_out=state.went_out + happened.amount,
+        **taken,
+    )
 
 
 def _apply(state: PaymentRecord, happened: object) -> PaymentRecord:
@@ -677,18 +695,19 @@ def _apply(state: PaymentRecord, happened: object) -> PaymentRecord:
         case PaymentReceived():
             return _received(state, happened)
         case AllocationPreset():
-            return replace(state, preset=happened.targets)
+            return replace(state, preset=happened.targets, preset_remainder=happened.remainder)
         case PaymentSettled() if happened.came_in_force:
             return replace(
                 state,
                 phase=Phase.IN_FORCE,
-                funds=FundsStatus.SETTLED,
+                funds_status=FundsStatus.SETTLED,
+                funds=happened.funds,
                 came_in=state.came_in + happened.amount,
                 unapplied=state.unapplied + happened.amount,
                 preset=(),
             )
         case PaymentSettled():
-            return replace(state, funds=FundsStatus.SETTLED)
+            return replace(state, funds_status=FundsStatus.SETTLED, funds=happened.funds)
         case PaymentAllocated():
             amount = sum(part.total for part in happened.lines)
             taken = _bucket(state, happened.source, amount, _one(happened.member, amount), -1)
@@ -782,10 +801,11 @@ def with_status(
     """The events, followed by one PaymentStatusChanged if the status after all of them is another one (PAY-013).
 
     Proves on the way that the moves are possible and conserve the money. Suspense entries whose money has found a home
-    are resolved (PAY-086).
+    are resolved (PAY-086). Events of several decisions may be put together and passed again: status changes and
+    resolved entries among them are dropped and told once, net, for the whole.
     """
-    after = check_conservation(fold(before, events), thoroughly=True)
-    told = list(events)
+    told = [one for one in events if not isinstance(one, PaymentStatusChanged | SuspenseEntryResolved)]
+    after = check_conservation(fold(before, told), thoroughly=True)
     if after.unapplied + after.suspended + after.member_unapplied_total == 0:
         told.extend(
             SuspenseEntryResolved(record=after.known, reference=entry.reference, cause=cause, date=date)

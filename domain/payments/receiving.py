@@ -16,11 +16,13 @@ from domain.payments.classification import (
     AccountKind,
     Category,
     Cause,
+    Funds,
     FundsStatus,
     InternalSubtype,
     PaymentDetails,
     detail_problems,
     funds_at_receipt,
+    funds_of,
 )
 from domain.payments.payment import (
     AllocationPreset,
@@ -33,7 +35,7 @@ from domain.payments.payment import (
     fold,
     with_status,
 )
-from domain.payments.targets import Instruction, Target
+from domain.payments.targets import Instruction, Remainder, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def receive(
     record: str,
     today: dt.date,
     preset: Sequence[Target] = (),
+    remainder: Remainder = Remainder.KEEP_UNAPPLIED,
     draft: PaymentRecord | None = None,
 ) -> list[object]:
     """Accept an offer as a record of its own: PaymentReceived, its preset targets while pending, its status.
@@ -161,12 +164,13 @@ def receive(
             effective_date=offer.effective_date,
             expiration_date=offer.expiration_date,
             in_force=in_force,
-            funds=funds_at_receipt(offer.details),
+            funds_status=funds_at_receipt(offer.details),
+            funds=funds_of(offer.details),
             replaces=offer.replaces,
         )
     ]
     if preset and not in_force:
-        events.append(AllocationPreset(record=identity, targets=tuple(preset)))
+        events.append(AllocationPreset(record=identity, targets=tuple(preset), remainder=remainder))
     return with_status(draft or PaymentRecord(), events, Cause.RECEIPT, offer.transaction_date)
 
 
@@ -186,11 +190,13 @@ def initiate(offer: Offer, account: PayingAccount, *, number: str, record: str, 
     return with_status(PaymentRecord(), events, Cause.RECEIPT, offer.transaction_date)
 
 
-def preset_allocation(state: PaymentRecord, targets: Sequence[Target]) -> list[object]:
+def preset_allocation(
+    state: PaymentRecord, targets: Sequence[Target], remainder: Remainder = Remainder.KEEP_UNAPPLIED
+) -> list[object]:
     """Replace the preset allocation of money that is not in force yet (PAY-076)."""
     if state.phase not in (Phase.INITIATED, Phase.PENDING):
         raise refuse("PRESET_NOT_POSSIBLE", "the money is already in force", pointer="/targets")
-    return [AllocationPreset(record=state.known, targets=tuple(targets))]
+    return [AllocationPreset(record=state.known, targets=tuple(targets), remainder=remainder)]
 
 
 def settle(state: PaymentRecord, date: dt.date) -> list[object]:
@@ -198,13 +204,20 @@ def settle(state: PaymentRecord, date: dt.date) -> list[object]:
 
     The caller then executes the preset targets of a record that came in force. Raises PAYMENT_EVENT_REJECTED.
     """
-    if state.funds is not FundsStatus.AWAITING or state.phase not in (Phase.PENDING, Phase.IN_FORCE, Phase.SUSPENDED):
+    if state.funds_status is not FundsStatus.AWAITING or state.phase not in (
+        Phase.PENDING,
+        Phase.IN_FORCE,
+        Phase.SUSPENDED,
+    ):
         raise refuse(
-            "PAYMENT_EVENT_REJECTED", "the payment does not await the bank", funds=str(state.funds), status=state.status
+            "PAYMENT_EVENT_REJECTED",
+            "the payment does not await the bank",
+            funds=str(state.funds_status),
+            status=state.status,
         )
     pending = state.phase is Phase.PENDING
     amount = state.announced if pending else state.amount
-    settled = PaymentSettled(record=state.known, amount=amount, came_in_force=pending, date=date)
+    settled = PaymentSettled(record=state.known, amount=amount, came_in_force=pending, funds=Funds.BANK, date=date)
     return with_status(state, [settled], Cause.SETTLEMENT, date)
 
 

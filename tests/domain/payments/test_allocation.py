@@ -13,6 +13,7 @@ from domain.money import split_proportionally
 from domain.payments.allocation import (
     ActiveWriteOff,
     Need,
+    OpenAccount,
     OpenItems,
     Permissions,
     PriorityKey,
@@ -165,7 +166,7 @@ def test_an_automated_plan_is_executed_only_with_every_permission_it_needs(
 ) -> None:
     items, invoices = simple(INV_1=10000, INV_2=20000, INV_3=15000)
     instructions = [Instruction(amount, reference)] if reference else []
-    plan = plan_allocation(amount, instructions, items, invoices, OFF, permissions)
+    plan = plan_allocation(amount, instructions, OpenAccount(items, invoices, OFF), permissions)
     assert by_invoice(plan.lines) == expected
     assert plan.unapplied == amount - sum(expected.values())
     assert plan.explanation == explanation
@@ -175,7 +176,7 @@ def test_an_automated_plan_is_executed_only_with_every_permission_it_needs(
 def test_an_older_invoice_under_tolerance_is_no_gap() -> None:
     items, _ = simple(INV_1=10000, INV_2=20000, INV_3=15000)
     invoices = open_invoices("INV-1", "INV-2", "INV-3", tolerated=["INV-1"])
-    plan = plan_allocation(20000, [Instruction(20000, "INV-2")], items, invoices, OFF, NONE)
+    plan = plan_allocation(20000, [Instruction(20000, "INV-2")], OpenAccount(items, invoices, OFF), NONE)
     assert by_invoice(plan.lines) == {"INV-2": 20000}
     assert plan.needs == frozenset()
 
@@ -184,14 +185,14 @@ def test_an_older_invoice_under_tolerance_is_no_gap() -> None:
 def test_residue_is_walked_on_top_of_what_was_instructed() -> None:
     items, invoices = simple(INV_1=30000, INV_2=15000, INV_3=20000)
     asked = [Instruction(10000, "INV-1"), Instruction(25000, "INV-3")]
-    plan = plan_allocation(35000, asked, items, invoices, OFF, BOTH)
+    plan = plan_allocation(35000, asked, OpenAccount(items, invoices, OFF), BOTH)
     assert by_invoice(plan.lines) == {"INV-1": 15000, "INV-3": 20000}
     assert plan.unapplied == 0
     for permissions in (
         Permissions(mismatched_amounts=False),
         Permissions(partial_coverage=False),
     ):
-        refused = plan_allocation(35000, asked, items, invoices, OFF, permissions)
+        refused = plan_allocation(35000, asked, OpenAccount(items, invoices, OFF), permissions)
         assert (refused.executed, refused.lines, refused.unapplied) == (False, (), 35000)
 
 
@@ -199,7 +200,7 @@ def test_residue_is_walked_on_top_of_what_was_instructed() -> None:
 def test_a_plan_that_covers_what_it_touches_needs_mismatch_only() -> None:
     items, invoices = simple(INV_1=30000, INV_2=15000, INV_3=20000)
     asked = [Instruction(10000, "INV-1"), Instruction(40000, "INV-3")]
-    plan = plan_allocation(50000, asked, items, invoices, OFF, MISMATCH)
+    plan = plan_allocation(50000, asked, OpenAccount(items, invoices, OFF), MISMATCH)
     assert by_invoice(plan.lines) == {"INV-1": 30000, "INV-3": 20000}
     assert plan.needs == {Need.MISMATCH}
 
@@ -208,7 +209,7 @@ def test_a_plan_that_covers_what_it_touches_needs_mismatch_only() -> None:
 def test_several_instructions_for_one_invoice_count_as_one_reference() -> None:
     items, invoices = simple(INV_1=30000)
     asked = [Instruction(10000, "INV-1"), Instruction(20000, "INV-1")]
-    plan = plan_allocation(30000, asked, items, invoices, OFF, NONE)
+    plan = plan_allocation(30000, asked, OpenAccount(items, invoices, OFF), NONE)
     assert plan.executed
     assert plan.needs == frozenset()
 
@@ -216,7 +217,7 @@ def test_several_instructions_for_one_invoice_count_as_one_reference() -> None:
 @pytest.mark.rule("PAY-048", "PAY-033")
 def test_items_of_a_member_with_a_requested_cancellation_are_not_taken_automatically() -> None:
     rows = [Row("INV-1", 6000, member="MR-1"), Row("INV-1", 4000, member="MR-2", withheld=True)]
-    plan = plan_allocation(10000, [], open_items(rows), open_invoices("INV-1"), OFF, BOTH)
+    plan = plan_allocation(10000, [], OpenAccount(open_items(rows), open_invoices("INV-1")), BOTH)
     assert by_line(plan.lines) == {("INV-1", 1): 6000}
     assert plan.unapplied == 4000
     assert plan.explanation is Explanation.CANCELLATION_REQUESTED
@@ -228,7 +229,9 @@ def test_money_whose_target_changed_is_set_aside_and_not_tested() -> None:
     kept, aside = set_aside_changed(asked, {"INV-1": 30000, "INV-2": 20000}, {"INV-1": 30000})
     assert (kept, aside) == ([Instruction(30000, "INV-1")], 20000)
     items, invoices = simple(INV_1=30000)
-    plan = plan_allocation(30000, kept, items, invoices, OFF, NONE, accepted_references=asked, set_aside=aside)
+    plan = plan_allocation(
+        30000, kept, OpenAccount(items, invoices, OFF), NONE, accepted_references=asked, set_aside=aside
+    )
     assert by_invoice(plan.lines) == {"INV-1": 30000}
     assert plan.explanation is Explanation.TARGET_CHANGED
 
@@ -246,11 +249,8 @@ def test_a_small_balance_write_off_gives_way_to_an_instructed_amount() -> None:
     plan = plan_allocation(
         200,
         [Instruction(200, "INV-1")],
-        open_items(rows),
-        open_invoices("INV-1", "INV-2"),
-        OFF,
+        OpenAccount(open_items(rows), open_invoices("INV-1", "INV-2"), OFF, [written_off]),
         Permissions(gaps=True, mismatched_amounts=False, partial_coverage=False),
-        write_offs=[written_off],
     )
     assert by_line(plan.lines) == {("INV-1", 1): 150, ("INV-1", 2): 50}
     assert plan.reversed_write_offs == ("WO-1",)
@@ -355,7 +355,7 @@ def test_thirty_thousand_open_items_are_covered_in_a_fifth_of_a_second() -> None
     best = 1.0
     for _ in range(3):
         started = time.perf_counter()
-        plan = plan_allocation(sum(items.due), [], items, invoices, OFF, NONE)
+        plan = plan_allocation(sum(items.due), [], OpenAccount(items, invoices, OFF), NONE)
         best = min(best, time.perf_counter() - started)
     assert plan.allocated == sum(items.due)
     assert best < 0.2
