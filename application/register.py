@@ -2,8 +2,8 @@
 
 The register holds, for every account, what is billed, paid, offset and written off by item, which money lies where,
 what is not billed yet, and who is placed where: all of it folded from events in the same transaction that stores them,
-so a handler that holds the account's lock reads exactly the state its decision will be applied to. Amounts are minor units;
-an invoice is named by its sequence number here, an item by (sequence, line).
+so a handler that holds the account's lock reads exactly the state its decision will be applied to. Amounts are minor
+units; an item is named by invoice number and line.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ class Directory(Protocol):
         """(reference, role) of the sponsor's units, ascending."""
         ...
 
+    def is_setup_account(self, account: str) -> bool:
+        """Whether an enabled entry of the latest issued revision of a set-up names the account (ACC-025)."""
+        ...
+
     def accounts_due_order(self, after: str, limit: int) -> list[str]:
         """Active accounts in account number order behind `after`, for jobs."""
         ...
@@ -53,6 +57,10 @@ class Placements(Protocol):
         """Members with a day of placement on the account in [first, end), ascending."""
         ...
 
+    def has_members_from(self, account: str, day: dt.date) -> bool:
+        """Whether a member is placed on the account on the day or later (ACC-025)."""
+        ...
+
     def accounts_of(self, member_record: str) -> list[str]:
         """Every account the member was ever placed on, ascending."""
         ...
@@ -61,8 +69,8 @@ class Placements(Protocol):
 class InvoiceRow(NamedTuple):
     """A live invoice with its money. `positive_billed` is the sum of its positive net lines."""
 
-    sequence: int
     number: str
+    sequence: int
     period_start: dt.date
     period_end: dt.date
     issue_date: dt.date
@@ -72,6 +80,7 @@ class InvoiceRow(NamedTuple):
     open_credit: int
     held: int
     total_due: int
+    position: int
 
     @property
     def collectible_due(self) -> int:
@@ -82,7 +91,7 @@ class InvoiceRow(NamedTuple):
 class ItemRow(NamedTuple):
     """One counted line of a live invoice (positive: payable, negative: credit) with its key and its money."""
 
-    invoice: int
+    invoice: str
     line: int
     member: str
     coverage: str
@@ -92,8 +101,10 @@ class ItemRow(NamedTuple):
     sub_group: str
     sequence: int
     sequence_id: str
+    sequence_root: str
     sequence_effective: dt.date | None
     master_policy: str
+    modality: str
     modal_start: dt.date
     modal_end: dt.date
     covered_from: dt.date
@@ -116,7 +127,7 @@ class ItemRow(NamedTuple):
 
 
 class InvoicedRow(NamedTuple):
-    """What live invoices carry for one charge key and part (PRM-121)."""
+    """What live invoices carry for one charge key, charge part and waiver part (PRM-121)."""
 
     member: str
     coverage: str
@@ -124,26 +135,34 @@ class InvoicedRow(NamedTuple):
     coverage_class: str
     tier: str
     sub_group: str
-    sequence: int
-    sequence_id: str
+    sequence_root: str
+    modality: str
     modal_start: dt.date
-    modal_end: dt.date
-    covered_from: dt.date
-    covered_end: dt.date
     billing_start: dt.date
-    billing_end: dt.date
-    part: str
-    amount: int
+    charge: int
+    waiver: int
 
 
 class AllocationRow(NamedTuple):
     """Money of a payment record on an item."""
 
     record: str
-    invoice: int
+    category: str
+    invoice: str
     line: int
     amount: int
-    order: int
+    position: int
+
+
+class PairRow(NamedTuple):
+    """A credit set against a charge (BAL-061); `matched`: by key, else set off (BAL-068)."""
+
+    negative_invoice: str
+    negative_line: int
+    positive_invoice: str
+    positive_line: int
+    amount: int
+    matched: bool
 
 
 class UnappliedRow(NamedTuple):
@@ -200,6 +219,7 @@ class AnybRow(NamedTuple):
     sub_group: str
     sequence: int
     sequence_id: str
+    sequence_root: str
     sequence_effective: dt.date | None
     modality: str
     modal_start: dt.date
@@ -207,7 +227,6 @@ class AnybRow(NamedTuple):
     covered_from: dt.date
     covered_end: dt.date
     billing_start: dt.date
-    billing_end: dt.date
     charge: int
     waiver: int
     invoiced_before: bool
@@ -227,9 +246,9 @@ class ItemRegister(Protocol):
         """Live invoices in invoice order (PAY-040); `open_only`: those with collectible due or open credit."""
         ...
 
-    def invoices(self, sequences: Sequence[int]) -> list[InvoiceRow]: ...
+    def invoices(self, numbers: Sequence[str]) -> list[InvoiceRow]: ...
 
-    def open_items(self, account: str, invoices: Sequence[int] | None = None) -> list[ItemRow]:
+    def open_items(self, account: str, invoices: Sequence[str] | None = None) -> list[ItemRow]:
         """Positive items with something collectible, in item order (PAY-040)."""
         ...
 
@@ -241,27 +260,27 @@ class ItemRegister(Protocol):
         """All counted items of these members on the account's live invoices, newest invoice first (BAL-060)."""
         ...
 
-    def items_of_invoice(self, invoice: int) -> list[ItemRow]:
+    def items_of_invoice(self, invoice: str) -> list[ItemRow]:
         """All counted items of an invoice, in line order."""
         ...
 
     def invoiced(self, account: str, members: Sequence[str], since: dt.date) -> Iterator[InvoicedRow]:
-        """What live invoices carry for these members in modal periods that end after `since`."""
+        """What live invoices of the account carry for these members in modal periods that end after `since`."""
         ...
 
     def anyb(self, account: str) -> list[AnybRow]:
         """Keys with unbilled differences of members not held, by member, coverage, modal period."""
         ...
 
-    def members_to_republish(self, account: str, invoice: int) -> list[str]:
+    def members_to_republish(self, account: str, invoice: str) -> list[str]:
         """Members whose unbilled differences an invoice's discard may change: on it with corrections, or with any."""
         ...
 
-    def allocations_on(self, invoices: Sequence[int]) -> list[AllocationRow]:
+    def allocations_on(self, invoices: Sequence[str]) -> list[AllocationRow]:
         """Money on the items of these invoices, in order of allocation."""
         ...
 
-    def allocations_of(self, record: str, invoices: Sequence[int] | None = None) -> list[AllocationRow]: ...
+    def allocations_of(self, record: str, invoices: Sequence[str] | None = None) -> list[AllocationRow]: ...
 
     def unapplied_records(self, account: str) -> list[UnappliedRow]:
         """Records in force with unapplied money, in consumption order within their category (PAY-083)."""
@@ -269,8 +288,8 @@ class ItemRegister(Protocol):
 
     def records_of_payment(self, payment: str) -> list[str]: ...
 
-    def offsets_of(self, invoice: int) -> list[tuple[int, int, int, int, int]]:
-        """(negative invoice, line, positive invoice, line, amount) of every pair the invoice takes part in."""
+    def pairs_of(self, invoice: str) -> list[PairRow]:
+        """Every pair of credit and charge that the invoice takes part in."""
         ...
 
     def statement_window(self, account: str) -> StatementWindow: ...

@@ -142,32 +142,41 @@ class InvoiceStatusChanged:
     cause: str
 
 
-@event()
-class NegativeItemOffset:
-    """Credits of this invoice were matched with earlier charges of the same key: pairs in columns (BAL-061, BAL-078).
+@dataclass(frozen=True, slots=True)
+class CreditPairs:
+    """Credits set against charges, as columns: `amounts[i]` (> 0) of a negative item on a positive one (BAL-061).
 
-    `negative_invoices`/`negative_lines` and `positive_invoices`/`positive_lines` name the items by invoice sequence and
-    line; `amounts` are positive.
+    Items are named by invoice number and line. A pair of items stands at most once in the columns.
     """
 
-    account: str
-    negative_invoices: tuple[int, ...]
+    negative_invoices: tuple[str, ...]
     negative_lines: tuple[int, ...]
-    positive_invoices: tuple[int, ...]
+    positive_invoices: tuple[str, ...]
     positive_lines: tuple[int, ...]
     amounts: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(self.amounts)
+
+    def __len__(self) -> int:
+        return len(self.amounts)
+
+
+@event()
+class NegativeItemOffset:
+    """Credits of this invoice were matched with earlier charges of the same key (BAL-058 to BAL-061, BAL-078)."""
+
+    account: str
+    pairs: CreditPairs
 
 
 @event()
 class OpenCreditSetOff:
-    """Credit that found no charge of its key was set off against other unpaid items (BAL-068); columns as above."""
+    """Credit that found no charge of its key was set off against other unpaid items (BAL-068)."""
 
     account: str
-    negative_invoices: tuple[int, ...]
-    negative_lines: tuple[int, ...]
-    positive_invoices: tuple[int, ...]
-    positive_lines: tuple[int, ...]
-    amounts: tuple[int, ...]
+    pairs: CreditPairs
 
 
 @event()
@@ -175,11 +184,7 @@ class NegativeItemOffsetUndone:
     """Pairs were undone because one of their invoices was discarded (BAL-075, BAL-076)."""
 
     account: str
-    negative_invoices: tuple[int, ...]
-    negative_lines: tuple[int, ...]
-    positive_invoices: tuple[int, ...]
-    positive_lines: tuple[int, ...]
-    amounts: tuple[int, ...]
+    pairs: CreditPairs
 
 
 @event()

@@ -42,7 +42,9 @@ class LineTerms:
     """What many lines of an invoice have in common.
 
     Periods and covered days are half-open: `modal_end`, `billing_end` and `covered_end` are the first day after.
-    `cause` names the transaction type behind a retroactive line; `waiver_start` labels waived lines (INV-007).
+    `modal_start` and `modal_end` are those of the full modal period, which identifies the charge (PRM-032), and
+    `sequence_root` is the root of the sequence's lineage (PRM-055). `cause` names the transaction type behind a
+    retroactive line; `waiver_start` labels waived lines (INV-007).
     """
 
     kind: LineKind
@@ -54,6 +56,7 @@ class LineTerms:
     sub_group: str
     sequence: int
     sequence_id: str
+    sequence_root: str
     sequence_effective: dt.date | None
     master_policy: str
     modality: Frequency
@@ -117,7 +120,8 @@ def _key(terms: LineTerms) -> tuple[object, ...]:
         terms.coverage_class,
         terms.tier,
         terms.sub_group,
-        terms.sequence_id,
+        terms.sequence_root,
+        terms.modality,
         terms.modal_start,
         terms.location,
         terms.division,

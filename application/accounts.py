@@ -1,0 +1,716 @@
+"""Billing accounts: opening, configuring, holding and closing them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from domain.calendar.configuration import ScheduleChange, ScheduleFacts, configure
+from domain.calendar.invoicing_start import manual_start_problems
+from pydantic import Field
+
+from application.calendars import load_calendars
+from application.command import Command, CurrencyCode, Identifier, Outcome, Part, command, handles
+from application.products import require_currency
+from application.register import Directory, ItemRegister, Placements
+from application.unit_of_work import Loaded, UnitOfWork
+from domain.accounts.account import (
+    ACCOUNT,
+    Account,
+    AccountStatus,
+    BillingAccountActivated,
+    BillingAccountCreated,
+    BillingAccountReopened,
+    BillingAccountUpdated,
+    BillingCalendarAssigned,
+    Channel,
+    InvoicingFrequencyChanged,
+    InvoicingScheduleConfigured,
+    InvoicingStartDateSet,
+    ModalityChangeRequired,
+    Preferences,
+    SeasonalGapsChanged,
+)
+from domain.accounts.bill_type import AllocationMode, BillType
+from domain.accounts.holds import HoldType
+from domain.accounts.lifecycle import (
+    NAME_MAX,
+    ActivationFacts,
+    ClosingFacts,
+    activation_problems,
+    bill_by_problems,
+    close,
+    create_hold,
+    default_name,
+    delivery_problems,
+    release_hold,
+    remove_hold,
+    require_active,
+    update_hold,
+)
+from domain.accounts.numbering import account_number, normalised, number_class
+from domain.calendar.billing_calendars import assignable, calendar_of_new_account
+from domain.calendar.frequency import Frequency
+from domain.calendar.periods import InvoicingGrid
+from domain.calendar.schedule import DueDayMode, GenerationOption, TimeUnit, Timing
+from domain.customers.customer import CUSTOMER, Customer
+from domain.errors import Problem, refuse, refuse_if_any
+
+MonthNumber = Annotated[int, Field(ge=1, le=12)]
+
+
+class SchedulePart(Part):
+    """An invoicing schedule; members left out take the default, or keep their value in a change (CAL-018 to 020)."""
+
+    frequency: Frequency | None = None
+    due_day_mode: DueDayMode | None = None
+    due_days: Annotated[tuple[int, ...], Field(max_length=2)] = ()
+    day_offset: int = 0
+    timing: Timing = Timing.ON_TIME
+    due_date_offset: int = 0
+    generation_option: GenerationOption = GenerationOption.UNITS_IN_ADVANCE
+    generation_day: int | None = None
+    generation_month_offset: int = 0
+    generation_units: int | None = None
+    generation_unit: TimeUnit = TimeUnit.DAYS
+    generation_window: int = 0
+    generation_window_unit: TimeUnit = TimeUnit.DAYS
+    advanced_mode: bool = False
+    seasonal_billing: bool = False
+    seasonal_gaps: Annotated[tuple[MonthNumber, ...], Field(max_length=12)] = ()
+    generation_retry_count: int = 3
+    generation_retry_interval: int = 60
+    draft_automation: bool = False
+    draft_offset_days: int = 5
+
+    def given(self) -> dict[str, object]:
+        """The members the client sent, by name."""
+        return self.model_dump(exclude_unset=True)
+
+
+_MONTHLY = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1]}
+
+
+@command(
+    privilege="account.create",
+    room="01",
+    summary="Open a billing account",
+    rules=("ACC-011", "ACC-015", "ACC-017", "ACC-018"),
+    refusals=(
+        "CUSTOMER_NOT_FOUND",
+        "CURRENCY_NOT_SUPPORTED",
+        "LEGACY_NUMBER_CONFLICT",
+        "MANDATORY_FIELDS_MISSING",
+        "PAYOR_ADDRESS_MISSING",
+        "DELIVERY_NOT_POSSIBLE",
+        "BILL_BY_INVALID",
+        "ENTITY_NOT_FOUND",
+    ),
+    example={"owner": "C-100", "name": "Northwind Mills BA 1", "currency": "USD", "schedule": _MONTHLY},
+)
+class CreateBillingAccount(Command):
+    """Opened and activated at once, or refused as a whole; with `activate` false stored as a draft with its number."""
+
+    owner: Identifier
+    name: Annotated[str, Field(max_length=NAME_MAX)] | None = None
+    currency: CurrencyCode
+    channel: Channel = Channel.MANUAL
+    time_zone: Annotated[str, Field(max_length=60)] = "UTC"
+    calendar: Identifier | None = None
+    schedule: SchedulePart = SchedulePart()
+    document_format: Literal["PDF", "XLSX", "CSV"] = "PDF"
+    content_type: Literal["DETAILED", "SUMMARY"] = "DETAILED"
+    delivery_method: Literal["PORTAL", "EMAIL", "PRINT_MAIL", "NONE"] = "PORTAL"
+    consolidated_statement: bool = True
+    bill_by: Annotated[tuple[str, ...], Field(max_length=5)] = ()
+    payor: Identifier | None = None
+    legacy_number: Annotated[str, Field(min_length=1, max_length=30)] | None = None
+    in_single_bill_setup: bool = False
+    activate: bool = True
+
+
+class AccountCommand(Command):
+    """Base of commands on one account, named by its number or legacy number."""
+
+    account: Identifier
+
+
+@command(
+    privilege="account.create",
+    room="01",
+    summary="Activate a draft account",
+    rules=("ACC-018",),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "STATE_INVALID", "MANDATORY_FIELDS_MISSING", "DELIVERY_NOT_POSSIBLE"),
+    example={"account": "LB000000018"},
+)
+class ActivateBillingAccount(AccountCommand):
+    """All mandatory fields must be there."""
+
+
+@command(
+    privilege="account.update",
+    room="01",
+    summary="Change the invoice preferences of an account",
+    rules=("ACC-022", "ACC-044", "ACC-046"),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "ACCOUNT_NOT_ACTIVE", "DELIVERY_NOT_POSSIBLE", "BILL_BY_INVALID"),
+    example={"account": "LB000000018", "delivery_method": "EMAIL", "bill_by": ["CLASS"]},
+)
+class UpdateInvoicePreferences(AccountCommand):
+    """Members left out keep their value; issued invoices keep what they had."""
+
+    document_format: Literal["PDF", "XLSX", "CSV"] | None = None
+    content_type: Literal["DETAILED", "SUMMARY"] | None = None
+    delivery_method: Literal["PORTAL", "EMAIL", "PRINT_MAIL", "NONE"] | None = None
+    consolidated_statement: bool | None = None
+    bill_by: Annotated[tuple[str, ...], Field(max_length=5)] | None = None
+
+
+@command(
+    privilege="account.close",
+    room="01",
+    summary="Close an account that is no longer used",
+    rules=("ACC-025", "ACC-026"),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "ACCOUNT_NOT_ACTIVE", "ACCOUNT_NOT_CLOSABLE", "REASON_REQUIRED"),
+    example={"account": "LB000000018", "reason": "Contract ended"},
+)
+class CloseBillingAccount(AccountCommand):
+    """Refused with every reason why the account is still in use."""
+
+    reason: Annotated[str, Field(max_length=500)]
+
+
+@command(
+    privilege="account.close",
+    room="01",
+    summary="Reopen a closed account",
+    rules=("ACC-026",),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "STATE_INVALID", "MANDATORY_FIELDS_MISSING"),
+    example={"account": "LB000000018"},
+)
+class ReopenBillingAccount(AccountCommand):
+    """Runs the activation checks again; holds are not restored."""
+
+
+@command(
+    privilege="hold.manage",
+    room="01",
+    summary="Place a hold on an account",
+    rules=("ACC-048", "ACC-049", "ACC-050"),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "ACCOUNT_NOT_ACTIVE", "REASON_REQUIRED", "HOLD_DATES_INVALID"),
+    example={"account": "LB000000018", "type": "INVOICE", "reason": "Rates under review"},
+)
+class CreateHold(AccountCommand):
+    """`type` may also be REMINDER_AND_CANCEL_NOTICE or ALL_ACTIVITIES, which place one hold of each type meant."""
+
+    type: Literal[
+        "INVOICE",
+        "RECURRING_PAYMENT",
+        "REMINDER_NOTICE",
+        "CANCEL_NOTICE",
+        "CANCELLATION",
+        "REMINDER_AND_CANCEL_NOTICE",
+        "ALL_ACTIVITIES",
+    ]
+    reason: Annotated[str, Field(max_length=500)]
+    effective_date: dt.date | None = None
+    expiration_date: dt.date | None = None
+
+
+@command(
+    privilege="hold.manage",
+    room="01",
+    summary="Change a hold",
+    rules=("ACC-052",),
+    refusals=(
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "ENTITY_NOT_FOUND",
+        "HOLD_FINAL",
+        "HOLD_DATES_INVALID",
+        "HOLD_EFFECTIVE_IMMUTABLE",
+    ),
+    example={"account": "LB000000018", "hold_id": "HOLD-00000001", "expiration_date": "2027-01-31"},
+)
+class UpdateHold(AccountCommand):
+    """Members left out keep their value; an expiration date of null opens the end."""
+
+    hold_id: Identifier
+    reason: Annotated[str, Field(max_length=500)] | None = None
+    effective_date: dt.date | None = None
+    expiration_date: dt.date | None = None
+
+
+@command(
+    privilege="hold.manage",
+    room="01",
+    summary="End an active hold now",
+    rules=("ACC-053",),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "ENTITY_NOT_FOUND", "HOLD_STATUS_INVALID"),
+    example={"account": "LB000000018", "hold_id": "HOLD-00000001"},
+)
+class ReleaseHold(AccountCommand):
+    """Sets its expiration to today."""
+
+    hold_id: Identifier
+
+
+@command(
+    privilege="hold.manage",
+    room="01",
+    summary="Take back a hold that has not begun",
+    rules=("ACC-053",),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "ENTITY_NOT_FOUND", "HOLD_STATUS_INVALID"),
+    example={"account": "LB000000018", "hold_id": "HOLD-00000001"},
+)
+class RemoveHold(AccountCommand):
+    """Only a pending hold is removed."""
+
+    hold_id: Identifier
+
+
+@command(
+    privilege="schedule.update",
+    room="02",
+    summary="Configure the invoicing schedule of an account",
+    rules=("CAL-018", "CAL-023", "CAL-031", "CAL-051"),
+    refusals=(
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "FREQUENCY_NOT_ALLOWED",
+        "SEASONAL_REQUIRES_MONTHLY",
+        "ADVANCED_MODE_REQUIRED",
+        "ADVANCED_MODE_NOT_ALLOWED",
+        "DUE_DAY_MODE_NOT_ALLOWED",
+        "DUE_DAYS_INVALID",
+        "OFFSET_OUT_OF_RANGE",
+        "OFFSET_NOT_ALLOWED",
+        "GENERATION_OPTION_NOT_ALLOWED",
+        "GENERATION_RULE_MISSING",
+        "GENERATION_AFTER_DUE",
+        "SEASONAL_LOCKED",
+        "SCHEDULE_INCOMPLETE",
+    ),
+    example={"account": "LB000000018", "schedule": {"due_day_mode": "CALENDAR_DAY", "due_days": [15]}},
+)
+class ConfigureInvoicingSchedule(AccountCommand):
+    """Members of the schedule left out keep their value, or are reset where the frequency's category changes."""
+
+    schedule: SchedulePart
+
+
+@command(
+    privilege="schedule.update",
+    room="02",
+    summary="Switch seasonal billing on or off, or choose its gap months",
+    rules=("CAL-083", "CAL-085", "CAL-090", "CAL-091"),
+    refusals=(
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "SEASONAL_NOT_ALLOWED",
+        "SEASONAL_REQUIRES_MONTHLY",
+        "ADVANCED_MODE_REQUIRED",
+        "SEASONAL_GAP_COUNT_INVALID",
+        "SEASONAL_LOCKED",
+    ),
+    example={"account": "LB000000018", "seasonal_billing": True, "months": [6, 7, 8]},
+)
+class ChangeSeasonalGaps(AccountCommand):
+    """Gap months are 1 to 12 and repeat every year."""
+
+    seasonal_billing: bool
+    months: Annotated[tuple[MonthNumber, ...], Field(max_length=12)] = ()
+
+
+@command(
+    privilege="schedule.update",
+    room="02",
+    summary="Set the invoicing start date by hand",
+    rules=("CAL-040",),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "INVOICING_START_LOCKED", "INVOICING_START_INVALID"),
+    example={"account": "LB000000018", "date": "2025-01-01"},
+)
+class SetInvoicingStartDate(AccountCommand):
+    """Possible while no live invoice exists; not later than what is billed there begins."""
+
+    date: dt.date
+
+
+@command(
+    privilege="schedule.update",
+    room="02",
+    summary="Assign a business calendar to an account",
+    rules=("CAL-008", "CAL-009"),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND", "ENTITY_NOT_FOUND"),
+    example={"account": "LB000000018", "calendar": "US-STANDARD"},
+)
+class AssignBillingCalendar(AccountCommand):
+    """Affects only runs and dates not yet executed."""
+
+    calendar: Identifier
+
+
+def load_account(unit: UnitOfWork, number: str, pointer: str = "/account") -> Loaded[Account]:
+    """The account with this number or legacy number, locked for the unit. Refused `BILLING_ACCOUNT_NOT_FOUND`."""
+    resolved = unit.port(Directory).resolve_account(number)
+    if resolved is None:
+        raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer=pointer)
+    unit.lock(f"account:{resolved}")
+    return unit.load(ACCOUNT, resolved)
+
+
+@handles(CreateBillingAccount)
+def create_billing_account(command: CreateBillingAccount, unit: UnitOfWork) -> Outcome:
+    owner = unit.load(CUSTOMER, command.owner)
+    if owner.version == 0:
+        raise refuse("CUSTOMER_NOT_FOUND", "the owner is not a billing customer", pointer="/owner")
+    payor = unit.load(CUSTOMER, command.payor) if command.payor else None
+    if payor is not None and payor.version == 0:
+        raise refuse("CUSTOMER_NOT_FOUND", "the payor is not a billing customer", pointer="/payor")
+    require_currency(command.currency)
+    _require_time_zone(command.time_zone)
+    calendars = load_calendars(unit).state
+    calendar = calendar_of_new_account(calendars, command.calendar)
+    directory = unit.port(Directory)
+    name = command.name
+    if name is None or (not name.strip() and command.channel is not Channel.MANUAL):
+        name = default_name(owner.state.name, command.owner, directory.accounts_ever_of(command.owner))
+    legacy = normalised(command.legacy_number) if command.legacy_number else None
+    if legacy is not None and directory.resolve_account(legacy) is not None:
+        raise refuse("LEGACY_NUMBER_CONFLICT", "another account has this number", pointer="/legacy_number")
+    problems = bill_by_problems(command.bill_by)
+    if not name.strip():
+        problems.append(Problem("MANDATORY_FIELDS_MISSING", "name is missing", "/name", params={"fields": ["name"]}))
+    refuse_if_any(problems)
+    number, kind, sequence = _next_account_number(command, owner.state, unit, legacy)
+    created = BillingAccountCreated(
+        number=number,
+        number_class=kind,
+        sequence=sequence,
+        owner=command.owner,
+        owner_is_individual=owner.state.is_individual,
+        name=name.strip(),
+        currency=command.currency,
+        channel=command.channel,
+        time_zone=command.time_zone,
+        legacy_number=legacy,
+        preferences=Preferences(
+            command.document_format,
+            command.content_type,
+            command.delivery_method,
+            command.consolidated_statement,
+            command.bill_by,
+        ),
+        created_on=unit.today(command.time_zone),
+    )
+    events: list[object] = [created]
+    if calendar is not None:
+        events.append(BillingCalendarAssigned(number=number, calendar=calendar))
+    if command.payor is not None:
+        events.append(_payor(number, command.payor))
+    draft = ACCOUNT.fold(events)
+    change = _schedule_change(unit, draft, command.schedule.given(), creating=True)
+    refuse_if_any(change.problems)
+    events += schedule_events(draft, change)
+    draft = ACCOUNT.fold(events)
+    if command.activate:
+        refuse_if_any(activation_problems(draft, _activation_facts(unit, draft, change.problems)))
+        events.append(BillingAccountActivated(number=number))
+    account = unit.append(ACCOUNT, number, events)
+    return Outcome({"account": number, "name": account.state.name, "status": account.state.status.value})
+
+
+def _payor(number: str, customer: str) -> object:
+    from domain.accounts.account import PayorAssigned
+
+    return PayorAssigned(number=number, customer=customer)
+
+
+def _require_time_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise refuse("REQUEST_INVALID", "the time zone is not an IANA zone", pointer="/time_zone") from None
+
+
+def _next_account_number(
+    command: CreateBillingAccount, owner: Customer, unit: UnitOfWork, legacy: str | None
+) -> tuple[str, object, int]:
+    """The next free number of the class; a candidate that is in use as any number is skipped for good (ACC-013)."""
+    kind = number_class(
+        flexibill=command.channel is Channel.FLEXIBILL,
+        owner_is_individual=owner.is_individual,
+        in_single_bill_setup=command.in_single_bill_setup,
+    )
+    directory = unit.port(Directory)
+    while True:
+        sequence = unit.next_number(f"account:{kind.value}")
+        number = account_number(kind, sequence)
+        if number != legacy and directory.resolve_account(number) is None:
+            return number, kind, sequence
+
+
+def _schedule_change(
+    unit: UnitOfWork, account: Account, changes: dict[str, object], *, creating: bool = False
+) -> ScheduleChange:
+    """Apply schedule values to an account by the rules of 02-calendar; problems are in the answer."""
+    calendars = load_calendars(unit).state
+    calendar = calendars.find(account.calendar) if account.calendar else None
+    facts = ScheduleFacts(
+        bill_type=account.bill_type,
+        invoicing_start=account.invoicing_start,
+        grid=account.grid,
+        fixed_end=account.latest_fixed_end(),
+        invoiced_starts=frozenset(record.start for record in account.live_periods()),
+        lead_time_days=calendar.number_of_days_ahead if calendar else None,
+        active=account.active,
+        seasonal_locked=bool(account.live_periods()),
+        today=unit.today(account.time_zone),
+    )
+    return configure(None if creating else account.schedule, changes, facts)
+
+
+def schedule_events(account: Account, change: ScheduleChange) -> list[object]:
+    """The events of an accepted schedule change: the version, and what follows from it (CAL-037, CAL-091)."""
+    old = account.schedule
+    new = change.schedule
+    events: list[object] = [
+        InvoicingScheduleConfigured(
+            number=account.number, version=account.schedule_version + 1, schedule=new, changed=change.changed
+        )
+    ]
+    if old is not None and old.frequency is not None and new.frequency is not None and old.frequency != new.frequency:
+        events.append(
+            InvoicingFrequencyChanged(
+                number=account.number,
+                old=old.frequency,
+                new=new.frequency,
+                reset=change.reset,
+                first_day=change.first_day,
+            )
+        )
+        true_group = account.bill_type is BillType.LIST_BILL and account.allocation_mode is AllocationMode.TRUE_GROUP
+        if true_group and change.first_day is not None and account.master_policies:
+            events.append(
+                ModalityChangeRequired(
+                    number=account.number,
+                    master_policies=account.master_policies,
+                    old=old.frequency,
+                    new=new.frequency,
+                    first_day=change.first_day,
+                )
+            )
+    gaps = new.seasonal_gaps if new.seasonal_billing else ()
+    if gaps != account.seasonal_gaps:
+        events.append(
+            SeasonalGapsChanged(
+                number=account.number, old=account.seasonal_gaps, new=gaps, active_period_count=12 - len(gaps)
+            )
+        )
+    return events
+
+
+def _activation_facts(unit: UnitOfWork, account: Account, problems: Sequence[Problem]) -> ActivationFacts:
+    owner = unit.load(CUSTOMER, account.owner).state
+    payor = unit.load(CUSTOMER, account.payor).state if account.payor else None
+    effective = payor or owner
+    return ActivationFacts(
+        schedule_problems=problems,
+        schedule_complete=account.schedule is not None and account.schedule.complete and not problems,
+        payor_given=payor is not None,
+        payor_has_address=payor is not None and payor.address is not None,
+        address_required=False,
+        has_email=effective.email is not None,
+        has_address=effective.address is not None,
+    )
+
+
+@handles(ActivateBillingAccount)
+def activate_billing_account(command: ActivateBillingAccount, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    if account.state.status is not AccountStatus.DRAFT:
+        raise refuse("STATE_INVALID", "only a draft account is activated", entity=account.identifier)
+    refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state, ())))
+    unit.append(ACCOUNT, account.identifier, [BillingAccountActivated(number=account.identifier)])
+    return Outcome({"account": account.identifier, "status": "ACTIVE"})
+
+
+@handles(UpdateInvoicePreferences)
+def update_invoice_preferences(command: UpdateInvoicePreferences, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    require_active(account.state)
+    old = account.state.preferences
+    new = Preferences(
+        command.document_format or old.document_format,
+        command.content_type or old.content_type,
+        command.delivery_method or old.delivery_method,
+        old.consolidated_statement if command.consolidated_statement is None else command.consolidated_statement,
+        old.bill_by if command.bill_by is None else command.bill_by,
+    )
+    facts = _activation_facts(unit, account.state, ())
+    problems = delivery_problems(new.delivery_method, facts.has_email, facts.has_address)
+    refuse_if_any(problems + bill_by_problems(new.bill_by))
+    unit.append(ACCOUNT, account.identifier, [BillingAccountUpdated(number=account.identifier, preferences=new)])
+    return Outcome({"account": account.identifier})
+
+
+@handles(CloseBillingAccount)
+def close_billing_account(command: CloseBillingAccount, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    if not command.reason.strip():
+        raise refuse("REASON_REQUIRED", "closing needs a reason", pointer="/reason")
+    today = unit.today(account.state.time_zone)
+    totals = unit.port(ItemRegister).totals(account.identifier)
+    directory = unit.port(Directory)
+    facts = ClosingFacts(
+        active_products=unit.port(Placements).has_members_from(account.identifier, today),
+        open_invoices=any(
+            row.collectible_due > 0 for row in unit.port(ItemRegister).live_invoices(account.identifier, open_only=True)
+        ),
+        balances=any(
+            (
+                totals.due_and_unpaid,
+                totals.anyb,
+                totals.unapplied,
+                totals.member_unapplied,
+                totals.member_overpayment,
+            )
+        ),
+        pending_tasks=False,
+        setup_entry=directory.is_setup_account(account.identifier),
+    )
+    unit.append(ACCOUNT, account.identifier, close(account.state, facts, command.reason, today))
+    return Outcome({"account": account.identifier, "status": "CLOSED"})
+
+
+@handles(ReopenBillingAccount)
+def reopen_billing_account(command: ReopenBillingAccount, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    if account.state.status is not AccountStatus.CLOSED:
+        raise refuse("STATE_INVALID", "only a closed account is reopened", entity=account.identifier)
+    refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state, ())))
+    unit.append(ACCOUNT, account.identifier, [BillingAccountReopened(number=account.identifier)])
+    return Outcome({"account": account.identifier, "status": "ACTIVE"})
+
+
+_HOLD_CHOICES: dict[str, tuple[HoldType, ...]] = {
+    "REMINDER_AND_CANCEL_NOTICE": (HoldType.REMINDER_NOTICE, HoldType.CANCEL_NOTICE),
+    "ALL_ACTIVITIES": tuple(HoldType),
+}
+
+
+@handles(CreateHold)
+def place_hold(command: CreateHold, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    today = unit.today(account.state.time_zone)
+    kinds = _HOLD_CHOICES.get(command.type) or (HoldType(command.type),)
+    events: list[object] = []
+    identifiers = []
+    for kind in kinds:
+        hold_id = f"HOLD-{unit.next_number('hold'):08d}"
+        effective = command.effective_date or today
+        events += create_hold(account.state, hold_id, kind, command.reason, effective, command.expiration_date, today)
+        identifiers.append({"hold_id": hold_id, "type": kind.value})
+    unit.append(ACCOUNT, account.identifier, events)
+    return Outcome({"account": account.identifier, "holds": identifiers})
+
+
+@handles(UpdateHold)
+def change_hold(command: UpdateHold, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    require_active(account.state)
+    events = update_hold(
+        account.state,
+        command.hold_id,
+        reason=command.reason,
+        effective=command.effective_date,
+        expiration=command.expiration_date,
+        expiration_given="expiration_date" in command.model_fields_set,
+        today=unit.today(account.state.time_zone),
+    )
+    unit.append(ACCOUNT, account.identifier, events)
+    return Outcome({"account": account.identifier, "hold_id": command.hold_id})
+
+
+@handles(ReleaseHold)
+def end_hold(command: ReleaseHold, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    today = unit.today(account.state.time_zone)
+    unit.append(ACCOUNT, account.identifier, release_hold(account.state, command.hold_id, today))
+    return Outcome({"account": account.identifier, "hold_id": command.hold_id})
+
+
+@handles(RemoveHold)
+def take_back_hold(command: RemoveHold, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    today = unit.today(account.state.time_zone)
+    unit.append(ACCOUNT, account.identifier, remove_hold(account.state, command.hold_id, today))
+    return Outcome({"account": account.identifier, "hold_id": command.hold_id})
+
+
+@handles(ConfigureInvoicingSchedule)
+def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    if account.state.status is AccountStatus.CLOSED:
+        require_active(account.state)
+    change = _schedule_change(unit, account.state, command.schedule.given())
+    refuse_if_any(change.problems)
+    events = schedule_events(account.state, change)
+    configured = unit.append(ACCOUNT, account.identifier, events)
+    state = configured.state
+    if state.grid is None and state.earliest_effective_date is not None:
+        start = state.earliest_effective_date
+        unit.append(ACCOUNT, account.identifier, [InvoicingStartDateSet(number=state.number, date=start, manual=False)])
+    return Outcome(
+        {
+            "account": account.identifier,
+            "version": state.schedule_version,
+            "changed": list(change.changed),
+            "reset": list(change.reset),
+            "first_day": change.first_day.isoformat() if change.first_day else None,
+        }
+    )
+
+
+@handles(ChangeSeasonalGaps)
+def change_seasonal_gaps(command: ChangeSeasonalGaps, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    require_active(account.state)
+    changes: dict[str, object] = {"seasonal_billing": command.seasonal_billing, "seasonal_gaps": command.months}
+    change = _schedule_change(unit, account.state, changes)
+    refuse_if_any(change.problems)
+    unit.append(ACCOUNT, account.identifier, schedule_events(account.state, change))
+    return Outcome({"account": account.identifier, "months": list(change.schedule.seasonal_gaps)})
+
+
+@handles(SetInvoicingStartDate)
+def set_invoicing_start_date(command: SetInvoicingStartDate, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    require_active(account.state)
+    refuse_if_any(
+        manual_start_problems(
+            command.date, account.state.earliest_effective_date, has_live_invoice=bool(account.state.live_periods())
+        )
+    )
+    unit.append(
+        ACCOUNT,
+        account.identifier,
+        [InvoicingStartDateSet(number=account.identifier, date=command.date, manual=True)],
+    )
+    return Outcome({"account": account.identifier, "date": command.date.isoformat()})
+
+
+@handles(AssignBillingCalendar)
+def assign_billing_calendar(command: AssignBillingCalendar, unit: UnitOfWork) -> Outcome:
+    account = load_account(unit, command.account)
+    if account.state.status is AccountStatus.CLOSED:
+        require_active(account.state)
+    calendar = assignable(load_calendars(unit).state, command.calendar, "/calendar")
+    assigned = BillingCalendarAssigned(number=account.identifier, calendar=calendar.name)
+    unit.append(ACCOUNT, account.identifier, [assigned])
+    return Outcome({"account": account.identifier, "calendar": calendar.name})
+
+
+def grid_of(account: Account) -> InvoicingGrid:
+    """The account's grid, or `ACCOUNT_NOT_OPERATIONAL` before its first product (ACC-020)."""
+    if account.grid is None:
+        raise refuse("ACCOUNT_NOT_OPERATIONAL", "the account has no product yet", entity=account.number)
+    return account.grid

@@ -1,0 +1,479 @@
+"""The billing account: who is billed, in which currency, by which schedule, and which periods have been invoiced.
+
+The account's stream is also the guard against invoicing a period twice: every issue, discard and skip of a period is an
+event here, so of two racing generations one finds the stream moved (INV-011). The invoicing grid follows from the
+invoicing start date and the frequency changes alone (CAL-043 to CAL-055); which period is next follows from the grid
+and the period events (CAL-050, INV-010).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from domain.accounts.bill_type import AllocationMode, BillType
+from domain.accounts.holds import Hold, HoldType
+from domain.accounts.numbering import NumberClass
+from domain.aggregate import Aggregate
+from domain.calendar.frequency import Frequency
+from domain.calendar.periods import InvoicingGrid, Period
+from domain.calendar.schedule import Schedule
+from domain.events import event
+
+
+class Channel(StrEnum):
+    """How an account came to be (ACC-015)."""
+
+    MANUAL = "MANUAL"
+    SETUP = "SETUP"
+    TRANSITION = "TRANSITION"
+    THIRD_PARTY = "THIRD_PARTY"
+    FLEXIBILL = "FLEXIBILL"
+    BULK_IMPORT = "BULK_IMPORT"
+
+
+class AccountStatus(StrEnum):
+    DRAFT = "DRAFT"
+    ACTIVE = "ACTIVE"
+    CLOSED = "CLOSED"
+
+
+class PeriodStatus(StrEnum):
+    """What was recorded for a period (CAL-049); a period without record is PLANNED, OPEN or GAP by date."""
+
+    INVOICED = "INVOICED"
+    DISCARDED = "DISCARDED"
+    SKIPPED_ZERO = "SKIPPED_ZERO"
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """Invoice preferences (ACC-044)."""
+
+    document_format: str = "PDF"
+    content_type: str = "DETAILED"
+    delivery_method: str = "PORTAL"
+    consolidated_statement: bool = True
+    bill_by: tuple[str, ...] = ()
+
+
+@event()
+class BillingAccountCreated:
+    """The account exists as a draft with its number (ACC-011 to ACC-017)."""
+
+    number: str
+    number_class: NumberClass
+    sequence: int
+    owner: str
+    owner_is_individual: bool
+    name: str
+    currency: str
+    channel: Channel
+    time_zone: str
+    legacy_number: str | None
+    preferences: Preferences
+    created_on: dt.date
+
+
+@event()
+class BillingAccountActivated:
+    """All mandatory fields are there; the account may be used (ACC-018)."""
+
+    number: str
+
+
+@event()
+class BillingAccountUpdated:
+    """Preferences apply to invoices generated from now on (ACC-022)."""
+
+    number: str
+    preferences: Preferences
+
+
+@event()
+class BillingCalendarAssigned:
+    """The business calendar of the account (CAL-008)."""
+
+    number: str
+    calendar: str
+
+
+@event()
+class PayorAssigned:
+    """Another customer than the owner pays (ACC-033)."""
+
+    number: str
+    customer: str
+
+
+@event()
+class InvoicingScheduleConfigured:
+    """A new version of the invoicing schedule, whole, with what was changed and what was reset by it (CAL-027)."""
+
+    number: str
+    version: int
+    schedule: Schedule
+    changed: tuple[str, ...]
+
+
+@event()
+class InvoicingFrequencyChanged:
+    """The frequency changed; its sequence begins on `first_day` (CAL-037, CAL-051)."""
+
+    number: str
+    old: Frequency
+    new: Frequency
+    reset: tuple[str, ...]
+    first_day: dt.date | None
+
+
+@event()
+class ModalityChangeRequired:
+    """Members of a true-group account take the new modality from the first day of the new sequence (CAL-017)."""
+
+    number: str
+    master_policies: tuple[str, ...]
+    old: Frequency
+    new: Frequency
+    first_day: dt.date
+
+
+@event()
+class SeasonalGapsChanged:
+    """Another set of months is not billed; the paymode is the number of active periods (CAL-085, CAL-091)."""
+
+    number: str
+    old: tuple[int, ...]
+    new: tuple[int, ...]
+    active_period_count: int
+
+
+@event()
+class InvoicingStartDateSet:
+    """The first invoicing period starts on this day (CAL-038 to CAL-040); `manual` stays unless a rewrite resets it."""
+
+    number: str
+    date: dt.date
+    manual: bool
+    month_end_sticky: bool = True
+
+
+@event()
+class InvoicingStartDateReset:
+    """A rewrite set the start anew; the grid is rebuilt from it and former sequences end (CAL-042)."""
+
+    number: str
+    old: dt.date | None
+    date: dt.date
+
+
+@event()
+class BillTypeAssigned:
+    """Bill type and allocation mode, fixed by the first issued set-up (ACC-004 to ACC-007)."""
+
+    number: str
+    bill_type: BillType
+    allocation_mode: AllocationMode | None
+
+
+@event()
+class MasterPolicyAssociated:
+    """A master policy is billed on this account (ACC-067)."""
+
+    number: str
+    master_policy: str
+    setup_ref: str
+    effective_date: dt.date
+
+
+@event()
+class EarliestEffectiveDateChanged:
+    """The earliest effective date of what is billed here moved (CAL-038, CAL-041)."""
+
+    number: str
+    date: dt.date
+
+
+@event()
+class HoldCreated:
+    """A hold of the account (ACC-048 to ACC-050)."""
+
+    number: str
+    hold: Hold
+
+
+@event()
+class HoldUpdated:
+    """Reason or dates of a hold changed (ACC-052)."""
+
+    number: str
+    hold: Hold
+
+
+@event()
+class HoldReleased:
+    """An active hold ended on this day (ACC-053)."""
+
+    number: str
+    hold_id: str
+    type: HoldType
+    expiration: dt.date
+
+
+@event()
+class HoldRemoved:
+    """A hold that had not begun was taken back (ACC-053)."""
+
+    number: str
+    hold_id: str
+    type: HoldType
+
+
+@event()
+class HoldActivated:
+    """A hold binds from its effective date (ACC-101)."""
+
+    number: str
+    hold_id: str
+    type: HoldType
+    business_date: dt.date
+
+
+@event()
+class HoldExpired:
+    """A hold no longer binds (ACC-101)."""
+
+    number: str
+    hold_id: str
+    type: HoldType
+    business_date: dt.date
+
+
+@event()
+class InvoicingPeriodInvoiced:
+    """The period has a live invoice (CAL-049)."""
+
+    number: str
+    period_start: dt.date
+    period_end: dt.date
+    invoice: str
+    due_date: dt.date
+
+
+@event()
+class InvoicingPeriodDiscarded:
+    """The period's invoice was discarded; by whom decides whether the job may take it again (INV-093)."""
+
+    number: str
+    period_start: dt.date
+    invoice: str
+    by_user: bool
+
+
+@event()
+class InvoicingPeriodSkipped:
+    """The zero rule issued no invoice for the period (INV-031)."""
+
+    number: str
+    period_start: dt.date
+    period_end: dt.date
+
+
+@event()
+class NextPaymentDueDateChanged:
+    """CAL-081, CAL-082."""
+
+    number: str
+    old: dt.date | None
+    new: dt.date | None
+
+
+@event()
+class BillingAccountClosed:
+    """The account takes nothing new (ACC-026)."""
+
+    number: str
+    reason: str
+
+
+@event()
+class BillingAccountReopened:
+    """A closed account is active again; holds and authorisation are not restored (ACC-026)."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRecord:
+    """What was recorded for one period; `end` exclusive."""
+
+    start: dt.date
+    end: dt.date
+    status: PeriodStatus
+    invoice: str | None
+    due_date: dt.date | None
+    by_user: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """State of a billing account; `number` is empty before creation."""
+
+    number: str = ""
+    owner: str = ""
+    owner_is_individual: bool = False
+    name: str = ""
+    currency: str = ""
+    time_zone: str = "UTC"
+    legacy_number: str | None = None
+    status: AccountStatus = AccountStatus.DRAFT
+    preferences: Preferences = Preferences()
+    calendar: str | None = None
+    payor: str | None = None
+    schedule: Schedule | None = None
+    schedule_version: int = 0
+    bill_type: BillType | None = None
+    allocation_mode: AllocationMode | None = None
+    master_policies: tuple[str, ...] = ()
+    setups: tuple[str, ...] = ()
+    earliest_effective_date: dt.date | None = None
+    invoicing_start: dt.date | None = None
+    invoicing_start_manual: bool = False
+    grid: InvoicingGrid | None = None
+    seasonal_gaps: tuple[int, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    periods: Mapping[dt.date, PeriodRecord] = field(default_factory=dict)
+    next_payment_due_date: dt.date | None = None
+    closed_reason: str | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.status is AccountStatus.ACTIVE
+
+    @property
+    def operational(self) -> bool:
+        """Active with a bill type and at least one product (ACC-020)."""
+        return self.active and self.bill_type is not None and bool(self.master_policies)
+
+    def live_periods(self) -> tuple[PeriodRecord, ...]:
+        """Periods with a live invoice, earliest first."""
+        records = (record for record in self.periods.values() if record.status is PeriodStatus.INVOICED)
+        return tuple(sorted(records, key=lambda record: record.start))
+
+    def latest_fixed_end(self) -> dt.date | None:
+        """End (exclusive) of the latest period for which an invoice was ever issued, discarded or not (CAL-051)."""
+        ends = [r.end for r in self.periods.values() if r.status is not PeriodStatus.SKIPPED_ZERO]
+        return max(ends, default=None)
+
+
+def period_of(record: PeriodRecord) -> Period:
+    return Period(record.start, record.end)
+
+
+def evolve(state: Account, happened: object) -> Account:
+    match happened:
+        case BillingAccountCreated():
+            return Account(
+                number=happened.number,
+                owner=happened.owner,
+                owner_is_individual=happened.owner_is_individual,
+                name=happened.name,
+                currency=happened.currency,
+                time_zone=happened.time_zone,
+                legacy_number=happened.legacy_number,
+                preferences=happened.preferences,
+            )
+        case BillingAccountActivated():
+            return replace(state, status=AccountStatus.ACTIVE)
+        case BillingAccountUpdated():
+            return replace(state, preferences=happened.preferences)
+        case BillingCalendarAssigned():
+            return replace(state, calendar=happened.calendar)
+        case PayorAssigned():
+            return replace(state, payor=happened.customer)
+        case InvoicingScheduleConfigured():
+            return replace(state, schedule=happened.schedule, schedule_version=happened.version)
+        case InvoicingFrequencyChanged():
+            return _change_frequency(state, happened)
+        case SeasonalGapsChanged():
+            return replace(state, seasonal_gaps=happened.new)
+        case InvoicingStartDateSet():
+            grid = _fresh_grid(state, happened.date, happened.month_end_sticky)
+            return replace(state, invoicing_start=happened.date, invoicing_start_manual=happened.manual, grid=grid)
+        case InvoicingStartDateReset():
+            grid = _fresh_grid(state, happened.date, state.grid.sticky if state.grid else True)
+            return replace(state, invoicing_start=happened.date, invoicing_start_manual=False, grid=grid)
+        case BillTypeAssigned():
+            return replace(state, bill_type=happened.bill_type, allocation_mode=happened.allocation_mode)
+        case MasterPolicyAssociated():
+            policies = tuple(dict.fromkeys((*state.master_policies, happened.master_policy)))
+            setups = tuple(dict.fromkeys((*state.setups, happened.setup_ref)))
+            return replace(state, master_policies=policies, setups=setups)
+        case EarliestEffectiveDateChanged():
+            return replace(state, earliest_effective_date=happened.date)
+        case HoldCreated():
+            return replace(state, holds=(*state.holds, happened.hold))
+        case HoldUpdated():
+            return _with_hold(state, happened.hold)
+        case HoldReleased():
+            hold = hold_named(state, happened.hold_id)
+            return _with_hold(state, replace(hold, released=True, expiration=happened.expiration))
+        case HoldRemoved():
+            return _with_hold(state, replace(hold_named(state, happened.hold_id), removed=True))
+        case InvoicingPeriodInvoiced():
+            record = PeriodRecord(
+                happened.period_start, happened.period_end, PeriodStatus.INVOICED, happened.invoice, happened.due_date
+            )
+            return replace(state, periods={**state.periods, record.start: record})
+        case InvoicingPeriodDiscarded():
+            record = replace(
+                state.periods[happened.period_start], status=PeriodStatus.DISCARDED, by_user=happened.by_user
+            )
+            return replace(state, periods={**state.periods, record.start: record})
+        case InvoicingPeriodSkipped():
+            record = PeriodRecord(happened.period_start, happened.period_end, PeriodStatus.SKIPPED_ZERO, None, None)
+            return replace(state, periods={**state.periods, record.start: record})
+        case NextPaymentDueDateChanged():
+            return replace(state, next_payment_due_date=happened.new)
+        case BillingAccountClosed():
+            return replace(state, status=AccountStatus.CLOSED, closed_reason=happened.reason)
+        case BillingAccountReopened():
+            return replace(state, status=AccountStatus.ACTIVE, closed_reason=None)
+        case HoldActivated() | HoldExpired() | ModalityChangeRequired():
+            return state
+        case _:
+            raise TypeError(f"not an event of a billing account: {type(happened).__name__}")
+
+
+def _change_frequency(state: Account, happened: InvoicingFrequencyChanged) -> Account:
+    """The grid with the new sequence; fixed periods keep their boundaries (CAL-051, CAL-052)."""
+    if state.grid is None or happened.first_day is None:
+        return state
+    fixed = [record.start for record in state.periods.values() if record.status is not PeriodStatus.SKIPPED_ZERO]
+    grid = state.grid.with_frequency(happened.new, happened.first_day, fixed_from=min(fixed, default=None))
+    return replace(state, grid=grid)
+
+
+def _fresh_grid(state: Account, start: dt.date, sticky: bool) -> InvoicingGrid | None:
+    """One sequence from the start with the frequency in force (CAL-042, CAL-043)."""
+    if state.schedule is None or state.schedule.frequency is None:
+        return None
+    return InvoicingGrid.starting(start, state.schedule.frequency, sticky)
+
+
+def hold_named(state: Account, hold_id: str) -> Hold:
+    """The hold with this id. Raises LookupError."""
+    for hold in state.holds:
+        if hold.hold_id == hold_id:
+            return hold
+    raise LookupError(hold_id)
+
+
+def _with_hold(state: Account, changed: Hold) -> Account:
+    holds = tuple(changed if hold.hold_id == changed.hold_id else hold for hold in state.holds)
+    return replace(state, holds=holds)
+
+
+ACCOUNT = Aggregate("account", Account, Account(), evolve, snapshot_every=100)

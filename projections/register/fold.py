@@ -1,0 +1,602 @@
+"""How events change the register. One handler an event type; what is written follows from the event alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from application.log import RecordedEvent
+from domain.accounts.account import (
+    BillingAccountActivated,
+    BillingAccountClosed,
+    BillingAccountCreated,
+    BillingAccountReopened,
+    BillingCalendarAssigned,
+    BillTypeAssigned,
+)
+from domain.accounts.setup import BillingSetupIssued
+from domain.customers.customer import BillingCustomerCreated
+from domain.invoices.invoice import (
+    CreditPairs,
+    InvoiceBalancesCalculated,
+    InvoiceDiscarded,
+    InvoiceInitialised,
+    InvoiceIssued,
+    InvoiceProjected,
+    NegativeItemOffset,
+    NegativeItemOffsetUndone,
+    OpenCreditSetOff,
+)
+from domain.invoices.lines import LineChunk
+from domain.payments.classification import Bucket, PaymentStatus
+from domain.payments.payment import (
+    BucketMoved,
+    DraftPaymentDeleted,
+    InvoiceLines,
+    MemberAmounts,
+    MemberOverpaymentAllocated,
+    MemberOverpaymentReleased,
+    PaymentAllocated,
+    PaymentDeclined,
+    PaymentInitiated,
+    PaymentReceived,
+    PaymentRefunded,
+    PaymentRefundRestored,
+    PaymentReleased,
+    PaymentReversed,
+    PaymentSettled,
+    PaymentStatusChanged,
+    PaymentSuspended,
+    PaymentTransferred,
+    PaymentUnallocated,
+    RecordIdentity,
+    RefundLockReleased,
+    RefundLockSet,
+    UnappliedExplained,
+)
+from projections.engine.projection import Mode, Projection
+from projections.engine.rows import Rows
+from projections.engine.table import Row
+from projections.register.tables import TABLES
+
+register = Projection("register", version=1, mode=Mode.INLINE, tables=TABLES)
+
+#: Kinds of movements in a statement's window.
+PAYMENT, ALLOCATED, DISCARDED, WRITTEN_OFF = "PAYMENT", "ALLOCATED", "DISCARDED", "WRITTEN_OFF"
+
+_BUCKETS = {
+    Bucket.UNAPPLIED: "unapplied",
+    Bucket.MEMBER_UNAPPLIED: "member_unapplied",
+    Bucket.MEMBER_OVERPAYMENT: "member_overpayment",
+}
+
+
+# --- Accounts, customers, set-ups -------------------------------------------------------------------------------------
+
+
+@register.on(BillingAccountCreated)
+def account_created(recorded: RecordedEvent, rows: Rows) -> None:
+    event: BillingAccountCreated = recorded.event
+    rows["account"].add(
+        {
+            "account": event.number,
+            "owner": event.owner,
+            "currency": event.currency,
+            "time_zone": event.time_zone,
+            "status": "DRAFT",
+            "bill_type": None,
+            "allocation_mode": None,
+            "calendar": None,
+            "remaining_due": 0,
+            "open_credit": 0,
+            "total_billed": 0,
+            "total_paid": 0,
+            "written_off": 0,
+            "unapplied": 0,
+            "member_unapplied": 0,
+            "member_overpayment": 0,
+            "anyb": 0,
+            "held_members": 0,
+            "position": recorded.position,
+            "changed_at": recorded.recorded_at,
+        }
+    )
+    rows["number"].append(event.number, event.number)
+    if event.legacy_number is not None:
+        rows["number"].append(event.legacy_number, event.number)
+
+
+def _own(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.number,)
+
+
+@register.on(BillingAccountActivated, BillingAccountReopened, account=_own)
+def account_active(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["account"].require(recorded.event.number)["status"] = "ACTIVE"
+
+
+@register.on(BillingAccountClosed, account=_own)
+def account_closed(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["account"].require(recorded.event.number)["status"] = "CLOSED"
+
+
+@register.on(BillingCalendarAssigned, account=_own)
+def calendar_assigned(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["account"].require(recorded.event.number)["calendar"] = recorded.event.calendar
+
+
+@register.on(BillTypeAssigned, account=_own)
+def bill_type_assigned(recorded: RecordedEvent, rows: Rows) -> None:
+    row = rows["account"].require(recorded.event.number)
+    row["bill_type"] = recorded.event.bill_type.value
+    row["allocation_mode"] = recorded.event.allocation_mode and recorded.event.allocation_mode.value
+
+
+@register.on(BillingCustomerCreated)
+def customer_created(recorded: RecordedEvent, rows: Rows) -> None:
+    event: BillingCustomerCreated = recorded.event
+    rows["customer"].append(event.reference, event.role.value, event.parent)
+
+
+@register.on(BillingSetupIssued)
+def setup_issued(recorded: RecordedEvent, rows: Rows) -> None:
+    event: BillingSetupIssued = recorded.event
+    rows.execute(
+        "delete from {setup_account} where setup_ref = %(setup)s", {"setup": event.setup_ref}, changes="setup_account"
+    )
+    rows["setup_account"].extend((event.setup_ref, account) for account in event.accounts)
+
+
+# --- Invoices ---------------------------------------------------------------------------------------------------------
+
+
+@register.on(InvoiceInitialised)
+def invoice_initialised(recorded: RecordedEvent, rows: Rows) -> None:
+    event: InvoiceInitialised = recorded.event
+    rows["invoice"].add(
+        {
+            "invoice": event.number,
+            "account": event.account,
+            "sequence": event.sequence,
+            "period_start": event.period_start,
+            "period_end": event.period_end,
+            "issue_date": event.issue_date,
+            "due_date": event.due_date,
+            "positive_billed": 0,
+            "negative_billed": 0,
+            "remaining_due": 0,
+            "open_credit": 0,
+            "held": 0,
+            "total_due": 0,
+            "live": False,
+            "position": recorded.position,
+        }
+    )
+
+
+@register.on(InvoiceProjected)
+def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
+    event: InvoiceProjected = recorded.event
+    chunk: LineChunk = event.lines
+    base = chunk.first_line  # a chunk has no more terms than lines, so these numbers are unique in the invoice
+    rows["term"].extend(
+        (
+            event.number,
+            base + index,
+            terms.kind.value,
+            terms.part.value,
+            terms.coverage,
+            terms.plan,
+            terms.coverage_class,
+            terms.tier,
+            terms.sub_group,
+            terms.sequence,
+            terms.sequence_id,
+            terms.sequence_root,
+            terms.sequence_effective,
+            terms.master_policy,
+            terms.modality.value,
+            terms.modal_start,
+            terms.modal_end,
+            terms.covered_from,
+            terms.covered_end,
+            terms.billing_start,
+            terms.billing_end,
+            terms.location,
+            terms.division,
+            terms.cause,
+            terms.waiver_start,
+        )
+        for index, terms in enumerate(chunk.terms)
+    )
+    count = len(chunk)
+    rows["item"].append_columns(
+        count,
+        {
+            "invoice": event.number,
+            "line": list(range(chunk.first_line, chunk.first_line + count)),
+            "member": chunk.members,
+            "term": [base + index for index in chunk.term],
+            "amount": chunk.amounts,
+            "billed": chunk.nets(),
+            "paid": 0,
+            "offset_amount": 0,
+            "written_off": 0,
+            "held": 0,
+        },
+    )
+
+
+def _invoice_and_account(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.account,)
+
+
+@register.on(InvoiceBalancesCalculated, invoice=_own)
+def balances_calculated(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["invoice"].require(recorded.event.number)["total_due"] = recorded.event.statement.total_due
+
+
+@register.on(InvoiceIssued, invoice=_own, account=_invoice_and_account)
+def invoice_issued(recorded: RecordedEvent, rows: Rows) -> None:
+    event: InvoiceIssued = recorded.event
+    row = rows["invoice"].require(event.number)
+    row["positive_billed"] = event.positive_total
+    row["negative_billed"] = event.negative_total
+    row["remaining_due"] += event.positive_total
+    row["open_credit"] -= event.negative_total
+    row["live"] = True
+    row["position"] = recorded.position
+    account = _account(rows, event.account, recorded)
+    account["remaining_due"] += event.positive_total
+    account["open_credit"] -= event.negative_total
+    account["total_billed"] += event.positive_total + event.negative_total
+
+
+@register.on(InvoiceDiscarded, invoice=_own, account=_invoice_and_account)
+def invoice_discarded(recorded: RecordedEvent, rows: Rows) -> None:
+    event: InvoiceDiscarded = recorded.event
+    row = rows["invoice"].require(event.number)
+    account = _account(rows, event.account, recorded)
+    account["remaining_due"] -= row["remaining_due"]
+    account["open_credit"] -= row["open_credit"]
+    billed = event.positive_total + event.negative_total
+    account["total_billed"] -= billed
+    row["live"] = False
+    rows["movement"].append(event.account, recorded.position, 0, DISCARDED, billed, row["position"])
+
+
+def _invoices_of_pairs(recorded: RecordedEvent) -> Iterable[str]:
+    pairs: CreditPairs = recorded.event.pairs
+    return {*pairs.negative_invoices, *pairs.positive_invoices}
+
+
+@register.on(NegativeItemOffset, OpenCreditSetOff, invoice=_invoices_of_pairs, account=_invoice_and_account)
+def credit_set_off(recorded: RecordedEvent, rows: Rows) -> None:
+    _apply_pairs(recorded, rows, 1)
+
+
+@register.on(NegativeItemOffsetUndone, invoice=_invoices_of_pairs, account=_invoice_and_account)
+def credit_set_off_undone(recorded: RecordedEvent, rows: Rows) -> None:
+    _apply_pairs(recorded, rows, -1)
+
+
+def _apply_pairs(recorded: RecordedEvent, rows: Rows, sign: int) -> None:
+    pairs: CreditPairs = recorded.event.pairs
+    offsets: dict[tuple[str, int], int] = {}
+    for invoice, line, amount in zip(pairs.positive_invoices, pairs.positive_lines, pairs.amounts, strict=True):
+        offsets[invoice, line] = offsets.get((invoice, line), 0) + sign * amount
+        rows["invoice"].require(invoice)["remaining_due"] -= sign * amount
+    for invoice, line, amount in zip(pairs.negative_invoices, pairs.negative_lines, pairs.amounts, strict=True):
+        offsets[invoice, line] = offsets.get((invoice, line), 0) + sign * amount
+        rows["invoice"].require(invoice)["open_credit"] -= sign * amount
+    _add_to_items(rows, "offset_amount", offsets)
+    account = _account(rows, recorded.event.account, recorded)
+    account["remaining_due"] -= sign * pairs.total
+    account["open_credit"] -= sign * pairs.total
+    parameters = {
+        "negative_invoices": list(pairs.negative_invoices),
+        "negative_lines": list(pairs.negative_lines),
+        "positive_invoices": list(pairs.positive_invoices),
+        "positive_lines": list(pairs.positive_lines),
+        "amounts": [sign * amount for amount in pairs.amounts],
+        "matched": isinstance(recorded.event, NegativeItemOffset),
+    }
+    rows.execute(
+        "insert into {credit_pair} as p select v.*, %(matched)s from unnest(%(negative_invoices)s::text[],"
+        " %(negative_lines)s::int[], %(positive_invoices)s::text[], %(positive_lines)s::int[],"
+        " %(amounts)s::bigint[]) as v on conflict (negative_invoice, negative_line, positive_invoice, positive_line)"
+        " do update set amount = p.amount + excluded.amount",
+        parameters,
+        changes="credit_pair",
+    )
+    if sign < 0:
+        rows.execute(
+            "delete from {credit_pair} where amount = 0 and (negative_invoice = any(%(negative_invoices)s)"
+            " or positive_invoice = any(%(positive_invoices)s))",
+            parameters,
+            changes="credit_pair",
+        )
+
+
+def _add_to_items(rows: Rows, column: str, amounts: dict[tuple[str, int], int]) -> None:
+    """Add signed amounts to a column of items, by (invoice, line)."""
+    if not amounts:
+        return
+    rows.execute(
+        f"update {{item}} i set {column} = i.{column} + v.amount from unnest(%(invoices)s::text[], %(lines)s::int[],"
+        " %(amounts)s::bigint[]) as v(invoice, line, amount) where i.invoice = v.invoice and i.line = v.line",
+        {
+            "invoices": [invoice for invoice, _ in amounts],
+            "lines": [line for _, line in amounts],
+            "amounts": list(amounts.values()),
+        },
+        changes="item",
+    )
+
+
+# --- Payments ---------------------------------------------------------------------------------------------------------
+
+
+def _account_of_record(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.record.account,)
+
+
+def _record(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.record.record_id,)
+
+
+def _account(rows: Rows, number: str, recorded: RecordedEvent) -> Row:
+    row = rows["account"].require(number)
+    row["position"] = recorded.position
+    row["changed_at"] = recorded.recorded_at
+    return row
+
+
+def _new_record(recorded: RecordedEvent, rows: Rows, status: PaymentStatus | None) -> Row:
+    event: PaymentInitiated | PaymentReceived = recorded.event
+    identity = event.record
+    row = {
+        "record": identity.record_id,
+        "payment": identity.payment_number,
+        "account": identity.account,
+        "category": identity.category.value,
+        "transaction_date": event.transaction_date,
+        "effective_date": event.effective_date,
+        "amount": event.amount,
+        "items": 0,
+        "unapplied": 0,
+        "member_unapplied": 0,
+        "member_overpayment": 0,
+        "refunded": 0,
+        "suspended": 0,
+        "refund_locks": 0,
+        "status": status.value if status else None,
+        "explanation": None,
+    }
+    rows["record"].put(row)
+    return row
+
+
+@register.on(PaymentInitiated)
+def payment_initiated(recorded: RecordedEvent, rows: Rows) -> None:
+    _new_record(recorded, rows, PaymentStatus.INITIATED)
+
+
+@register.on(PaymentReceived, account=_account_of_record, record=_record)
+def payment_received(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentReceived = recorded.event
+    row = _new_record(recorded, rows, None if event.in_force else PaymentStatus.PENDING)
+    if event.in_force:
+        _bring_in(recorded, rows, row, event.amount)
+
+
+@register.on(PaymentSettled, account=_account_of_record, record=_record)
+def payment_settled(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentSettled = recorded.event
+    if event.came_in_force:
+        _bring_in(recorded, rows, rows["record"].require(event.record.record_id), event.amount)
+
+
+def _bring_in(recorded: RecordedEvent, rows: Rows, record: Row, amount: int) -> None:
+    """Money gets in force on the account: it enters through unapplied and counts as received (PAY-007, BAL-046)."""
+    record["unapplied"] += amount
+    _account(rows, record["account"], recorded)["unapplied"] += amount
+    rows["movement"].append(record["account"], recorded.position, 0, PAYMENT, amount, None)
+
+
+def _take_out(recorded: RecordedEvent, rows: Rows, amount: int) -> Row:
+    """Money leaves the account from unapplied (suspension, reversal, decline, transfer)."""
+    identity: RecordIdentity = recorded.event.record
+    record = rows["record"].require(identity.record_id)
+    if amount:
+        record["unapplied"] -= amount
+        _account(rows, identity.account, recorded)["unapplied"] -= amount
+        rows["movement"].append(identity.account, recorded.position, 0, PAYMENT, -amount, None)
+    return record
+
+
+@register.on(PaymentSuspended, account=_account_of_record, record=_record)
+def payment_suspended(recorded: RecordedEvent, rows: Rows) -> None:
+    record = _take_out(recorded, rows, recorded.event.amount)
+    record["suspended"] += recorded.event.amount
+    record["amount"] -= recorded.event.amount
+
+
+@register.on(PaymentReleased, account=_account_of_record, record=_record)
+def payment_released(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentReleased = recorded.event
+    record = rows["record"].require(event.record.record_id)
+    record["suspended"] -= event.suspended
+    record["amount"] = event.amount
+    if event.amount:
+        _bring_in(recorded, rows, record, event.amount)
+
+
+@register.on(PaymentReversed, PaymentDeclined, account=_account_of_record, record=_record)
+def payment_gone(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentReversed | PaymentDeclined = recorded.event
+    if event.from_suspense:
+        record = rows["record"].require(event.record.record_id)
+        record["suspended"] -= event.amount
+    else:
+        record = _take_out(recorded, rows, event.amount)
+
+
+@register.on(PaymentTransferred, account=_account_of_record, record=_record)
+def payment_transferred(recorded: RecordedEvent, rows: Rows) -> None:
+    record = _take_out(recorded, rows, recorded.event.amount)
+    record["amount"] -= recorded.event.amount
+
+
+@register.on(PaymentRefunded, account=_account_of_record, record=_record)
+def payment_refunded(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentRefunded = recorded.event
+    record = rows["record"].require(event.record.record_id)
+    record["refunded"] += event.amount
+    _move_bucket(recorded, rows, event.source, -event.amount, _members_of(event.member, event.amount))
+    rows["movement"].append(event.record.account, recorded.position, 0, PAYMENT, -event.amount, None)
+
+
+@register.on(PaymentRefundRestored, account=_account_of_record, record=_record)
+def refund_restored(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentRefundRestored = recorded.event
+    record = rows["record"].require(event.record.record_id)
+    record["refunded"] -= event.amount
+    _move_bucket(recorded, rows, event.to, event.amount, _members_of(event.member, event.amount))
+    rows["movement"].append(event.record.account, recorded.position, 0, PAYMENT, event.amount, None)
+
+
+@register.on(RefundLockSet, record=_record)
+def refund_lock_set(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["record"].require(recorded.event.record.record_id)["refund_locks"] += 1
+
+
+@register.on(RefundLockReleased, record=_record)
+def refund_lock_released(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["record"].require(recorded.event.record.record_id)["refund_locks"] -= 1
+
+
+@register.on(UnappliedExplained, record=_record)
+def unapplied_explained(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["record"].require(recorded.event.record.record_id)["explanation"] = recorded.event.explanation.value
+
+
+@register.on(PaymentStatusChanged, record=_record)
+def payment_status_changed(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["record"].require(recorded.event.record.record_id)["status"] = recorded.event.new.value
+
+
+@register.on(DraftPaymentDeleted, record=_record)
+def draft_payment_deleted(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["record"].require(recorded.event.record.record_id)["status"] = PaymentStatus.DELETED.value
+
+
+def _invoices_of_lines(recorded: RecordedEvent) -> Iterable[str]:
+    return [part.invoice for part in recorded.event.lines]
+
+
+@register.on(PaymentAllocated, account=_account_of_record, record=_record, invoice=_invoices_of_lines)
+def payment_allocated(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentAllocated = recorded.event
+    total = sum(part.total for part in event.lines)
+    _put_on_lines(recorded, rows, event.lines, 1)
+    _move_bucket(recorded, rows, event.source, -total, _members_of(event.member, total))
+
+
+@register.on(MemberOverpaymentAllocated, account=_account_of_record, record=_record, invoice=_invoices_of_lines)
+def overpayment_allocated(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MemberOverpaymentAllocated = recorded.event
+    _put_on_lines(recorded, rows, event.lines, 1)
+    _move_bucket(recorded, rows, Bucket.MEMBER_OVERPAYMENT, -event.members.total, event.members)
+
+
+@register.on(PaymentUnallocated, account=_account_of_record, record=_record, invoice=_invoices_of_lines)
+def payment_unallocated(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentUnallocated = recorded.event
+    total = sum(part.total for part in event.lines)
+    _put_on_lines(recorded, rows, event.lines, -1)
+    _move_bucket(recorded, rows, event.to, total, event.members)
+
+
+@register.on(BucketMoved, account=_account_of_record, record=_record)
+def bucket_moved(recorded: RecordedEvent, rows: Rows) -> None:
+    event: BucketMoved = recorded.event
+    _move_bucket(recorded, rows, event.source, -event.amount, event.source_members)
+    _move_bucket(recorded, rows, event.to, event.amount, event.to_members)
+
+
+@register.on(MemberOverpaymentReleased, account=_account_of_record, record=_record)
+def overpayment_released(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MemberOverpaymentReleased = recorded.event
+    members = _members_of(event.member, event.amount)
+    _move_bucket(recorded, rows, Bucket.MEMBER_OVERPAYMENT, -event.amount, members)
+    _move_bucket(recorded, rows, event.to, event.amount, members)
+
+
+def _members_of(member: str | None, amount: int) -> MemberAmounts:
+    return MemberAmounts((member,), (amount,)) if member is not None else MemberAmounts()
+
+
+def _move_bucket(recorded: RecordedEvent, rows: Rows, bucket: Bucket, amount: int, members: MemberAmounts) -> None:
+    """Signed change of a bucket of the record and its account, and of the members who own the money in it."""
+    identity: RecordIdentity = recorded.event.record
+    column = _BUCKETS[bucket]
+    rows["record"].require(identity.record_id)[column] += amount
+    _account(rows, identity.account, recorded)[column] += amount
+    if bucket is Bucket.UNAPPLIED:
+        return
+    sign = 1 if amount > 0 else -1
+    for member, part in zip(members.members, members.amounts, strict=True):
+        key = (identity.record_id, member)
+        row = rows["member_money"].get(key)
+        if row is None:
+            row = {
+                "record": identity.record_id,
+                "member": member,
+                "account": identity.account,
+                "member_unapplied": 0,
+                "member_overpayment": 0,
+            }
+            rows["member_money"].add(row)
+        row[column] += sign * part
+
+
+def _put_on_lines(recorded: RecordedEvent, rows: Rows, lines: Iterable[InvoiceLines], sign: int) -> None:
+    """Money of the record onto (or, with sign -1, off) invoice lines."""
+    identity: RecordIdentity = recorded.event.record
+    amounts: dict[tuple[str, int], int] = {}
+    total = 0
+    for part in lines:
+        for line, amount in zip(part.lines, part.amounts, strict=True):
+            amounts[part.invoice, line] = amounts.get((part.invoice, line), 0) + sign * amount
+        rows["invoice"].require(part.invoice)["remaining_due"] -= sign * part.total
+        total += sign * part.total
+    if not amounts:
+        return
+    _add_to_items(rows, "paid", amounts)
+    parameters: dict[str, Any] = {
+        "record": identity.record_id,
+        "invoices": [invoice for invoice, _ in amounts],
+        "lines": [line for _, line in amounts],
+        "amounts": list(amounts.values()),
+        "position": recorded.position,
+    }
+    rows.execute(
+        "insert into {allocation} as a select %(record)s, v.invoice, v.line, v.amount, %(position)s"
+        " from unnest(%(invoices)s::text[], %(lines)s::int[], %(amounts)s::bigint[]) as v(invoice, line, amount)"
+        " on conflict (record, invoice, line) do update set amount = a.amount + excluded.amount,"
+        " position = case when excluded.amount > 0 then excluded.position else a.position end",
+        parameters,
+        changes="allocation",
+    )
+    if sign < 0:
+        rows.execute(
+            "delete from {allocation} where record = %(record)s and invoice = any(%(invoices)s) and amount = 0",
+            parameters,
+            changes="allocation",
+        )
+    rows["record"].require(identity.record_id)["items"] += total
+    account = _account(rows, identity.account, recorded)
+    account["remaining_due"] -= total
+    account["total_paid"] += total
+    rows["movement"].append(identity.account, recorded.position, 1, ALLOCATED, total, None)

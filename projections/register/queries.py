@@ -1,0 +1,279 @@
+"""Reading the register inside a unit of work: the SQL behind the ports of application.register.
+
+Each class is bound to the cursor of the unit's transaction and to the live generation's tables, so that what it reads
+is what the unit's decision is applied to.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from psycopg import Cursor
+
+from application.register import (
+    AccountTotals,
+    AllocationRow,
+    AnybRow,
+    InvoicedRow,
+    InvoiceRow,
+    ItemRow,
+    PairRow,
+    StatementWindow,
+    UnappliedRow,
+)
+from domain.accounts.numbering import normalised
+from projections.register.fold import ALLOCATED, DISCARDED, PAYMENT, WRITTEN_OFF
+
+Tables = Mapping[str, str]
+
+
+class _Queries:
+    """Base: SQL with table names in braces, rows as plain tuples."""
+
+    def __init__(self, cursor: Cursor[Any], tables: Tables) -> None:
+        self._cursor = cursor
+        self._tables = tables
+
+    def _rows(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        self._cursor.execute(sql.format_map(self._tables), parameters)
+        return [tuple(row) for row in self._cursor.fetchall()]
+
+    def _value(self, sql: str, parameters: Mapping[str, Any]) -> Any:
+        rows = self._rows(sql, parameters)
+        return rows[0][0] if rows else None
+
+
+class DirectoryQueries(_Queries):
+    """Port `Directory`."""
+
+    def resolve_account(self, number: str) -> str | None:
+        found = self._value("select account from {number} where number = %(number)s", {"number": normalised(number)})
+        return None if found is None else str(found)
+
+    def accounts_ever_of(self, owner: str) -> int:
+        return int(self._value("select count(*) from {account} where owner = %(owner)s", {"owner": owner}))
+
+    def members_of_policy(self, master_policy: str) -> list[str]:
+        sql = "select member from {member} where master_policy = %(policy)s order by member"
+        return [row[0] for row in self._rows(sql, {"policy": master_policy})]
+
+    def members_of_customer(self, customer: str) -> list[str]:
+        sql = "select member from {member} where customer = %(customer)s order by member"
+        return [row[0] for row in self._rows(sql, {"customer": customer})]
+
+    def accounts_on_calendar(self, calendar: str) -> int:
+        sql = "select count(*) from {account} where calendar = %(calendar)s"
+        return int(self._value(sql, {"calendar": calendar}))
+
+    def units_of(self, sponsor: str) -> list[tuple[str, str]]:
+        sql = (
+            "with recursive unit as (select customer, role from {customer} where parent = %(sponsor)s union"
+            " select c.customer, c.role from {customer} c join unit u on c.parent = u.customer)"
+            " select customer, role from unit order by customer"
+        )
+        return [(row[0], row[1]) for row in self._rows(sql, {"sponsor": sponsor})]
+
+    def is_setup_account(self, account: str) -> bool:
+        sql = "select exists(select from {setup_account} where account = %(account)s)"
+        return bool(self._value(sql, {"account": account}))
+
+    def accounts_due_order(self, after: str, limit: int) -> list[str]:
+        sql = (
+            "select account from {account} where status = 'ACTIVE' and bill_type is not null and account > %(after)s"
+            " order by account limit %(limit)s"
+        )
+        return [row[0] for row in self._rows(sql, {"after": after, "limit": limit})]
+
+
+class PlacementQueries(_Queries):
+    """Port `Placements`."""
+
+    def members_on(self, account: str, first: dt.date, end: dt.date) -> list[str]:
+        sql = (
+            "select distinct member from {placement} where account = %(account)s and end_day > %(first)s"
+            " and first_day < %(end)s and first_day < end_day order by member"
+        )
+        return [row[0] for row in self._rows(sql, {"account": account, "first": first, "end": end})]
+
+    def has_members_from(self, account: str, day: dt.date) -> bool:
+        sql = (
+            "select exists(select from {placement} where account = %(account)s and end_day > %(day)s"
+            " and first_day < end_day)"
+        )
+        return bool(self._value(sql, {"account": account, "day": day}))
+
+    def accounts_of(self, member_record: str) -> list[str]:
+        sql = "select distinct account from {placement} where member = %(member)s order by account"
+        return [row[0] for row in self._rows(sql, {"member": member_record})]
+
+
+_INVOICE = (
+    "invoice, sequence, period_start, period_end, issue_date, due_date, positive_billed, remaining_due, open_credit,"
+    " held, total_due, position"
+)
+_ITEM = (
+    "i.invoice, i.line, i.member, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence,"
+    " t.sequence_id, t.sequence_root, t.sequence_effective, t.master_policy, t.modality, t.modal_start, t.modal_end,"
+    " t.covered_from, t.covered_end, t.billing_start, t.cause, t.location, t.division, t.kind, i.billed, i.paid,"
+    " i.offset_amount, i.written_off, i.held"
+)
+_ITEM_SOURCE = (
+    " from {invoice} v join {item} i on i.invoice = v.invoice"
+    " join {term} t on t.invoice = i.invoice and t.term = i.term"
+)
+#: PAY-040.
+_ITEM_ORDER = (
+    " order by v.due_date, v.period_start, v.invoice, t.billing_start, t.modal_start,"
+    " t.sequence_effective nulls last, i.member, t.coverage, t.sequence, i.line"
+)
+
+
+class ItemQueries(_Queries):
+    """Port `ItemRegister`."""
+
+    def totals(self, account: str) -> AccountTotals:
+        rows = self._rows(
+            "select remaining_due, open_credit, total_billed, total_paid, written_off, unapplied, member_unapplied,"
+            " member_overpayment, anyb, held_members from {account} where account = %(account)s",
+            {"account": account},
+        )
+        return AccountTotals(*rows[0]) if rows else AccountTotals()
+
+    def live_invoices(self, account: str, *, open_only: bool) -> list[InvoiceRow]:
+        condition = " and (remaining_due <> 0 or open_credit <> 0)" if open_only else ""
+        sql = (
+            f"select {_INVOICE} from {{invoice}} where account = %(account)s and live{condition}"
+            " order by due_date, period_start, invoice"
+        )
+        return [InvoiceRow(*row) for row in self._rows(sql, {"account": account})]
+
+    def invoices(self, numbers: Sequence[str]) -> list[InvoiceRow]:
+        sql = (
+            f"select {_INVOICE} from {{invoice}} where invoice = any(%(numbers)s)"
+            " order by due_date, period_start, invoice"
+        )
+        return [InvoiceRow(*row) for row in self._rows(sql, {"numbers": list(numbers)})]
+
+    def open_items(self, account: str, invoices: Sequence[str] | None = None) -> list[ItemRow]:
+        condition = "" if invoices is None else " and v.invoice = any(%(invoices)s)"
+        sql = (
+            f"select {_ITEM}{_ITEM_SOURCE} where v.account = %(account)s and v.live and v.remaining_due <> 0{condition}"
+            f" and i.billed > 0 and i.billed > i.paid + i.offset_amount + i.written_off + i.held{_ITEM_ORDER}"
+        )
+        return self._items(sql, {"account": account, "invoices": list(invoices or ())})
+
+    def credit_items(self, account: str) -> list[ItemRow]:
+        sql = (
+            f"select {_ITEM}{_ITEM_SOURCE} where v.account = %(account)s and v.live and v.open_credit <> 0"
+            f" and i.billed < 0 and -i.billed > i.offset_amount{_ITEM_ORDER}"
+        )
+        return self._items(sql, {"account": account})
+
+    def items_of_keys(self, account: str, members: Sequence[str]) -> list[ItemRow]:
+        sql = (
+            f"select {_ITEM} from {{item}} i join {{invoice}} v on v.invoice = i.invoice join {{term}} t"
+            " on t.invoice = i.invoice and t.term = i.term where i.member = any(%(members)s)"
+            " and v.account = %(account)s and v.live and i.billed <> 0 order by v.position desc, i.line desc"
+        )
+        return self._items(sql, {"account": account, "members": list(members)})
+
+    def items_of_invoice(self, invoice: str) -> list[ItemRow]:
+        sql = f"select {_ITEM}{_ITEM_SOURCE} where v.invoice = %(invoice)s and i.billed <> 0 order by i.line"
+        return self._items(sql, {"invoice": invoice})
+
+    def _items(self, sql: str, parameters: Mapping[str, Any]) -> list[ItemRow]:
+        return [ItemRow(*row) for row in self._rows(sql, parameters)]
+
+    def invoiced(self, account: str, members: Sequence[str], since: dt.date) -> Iterator[InvoicedRow]:
+        sql = (
+            "select i.member, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_root, t.modality,"
+            " t.modal_start, min(t.billing_start), sum(i.amount) filter (where t.part = 'CHARGE'),"
+            " sum(i.amount) filter (where t.part = 'WAIVER') from {item} i join {invoice} v on v.invoice = i.invoice"
+            " join {term} t on t.invoice = i.invoice and t.term = i.term where i.member = any(%(members)s)"
+            " and v.account = %(account)s and v.live and t.modal_end > %(since)s"
+            " group by i.member, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_root,"
+            " t.modality, t.modal_start order by 1, 2, 3, 4, 5, 6, 7, 8, 9"
+        )
+        for row in self._rows(sql, {"account": account, "members": list(members), "since": since}):
+            yield InvoicedRow(*row[:10], int(row[10] or 0), int(row[11] or 0))
+
+    def anyb(self, account: str) -> list[AnybRow]:
+        sql = (
+            "select a.member, a.coverage, a.plan, a.coverage_class, a.tier, a.sub_group, a.sequence, a.sequence_id,"
+            " a.sequence_root, a.sequence_effective, a.modality, a.modal_start, a.modal_end, a.covered_from,"
+            " a.covered_end, a.billing_start, a.charge, a.waiver, a.invoiced_before, a.cause, a.transactions,"
+            " a.location, a.division, m.master_policy from {anyb} a join {member} m on m.member = a.member"
+            " where a.account = %(account)s and not a.held"
+            " order by a.member, a.coverage, a.modal_start, a.sequence, a.number"
+        )
+        rows = self._rows(sql, {"account": account})
+        return [AnybRow._make([*row[:20], tuple(row[20]), *row[21:]]) for row in rows]
+
+    def members_to_republish(self, account: str, invoice: str) -> list[str]:
+        sql = (
+            "select distinct i.member from {item} i join {invoice} v on v.invoice = i.invoice join {term} t"
+            " on t.invoice = i.invoice and t.term = i.term where i.invoice = %(invoice)s and i.member <> ''"
+            " and (t.kind = 'RETRO' or t.billing_start <> v.period_start)"
+            " union select member from {anyb} where account = %(account)s order by 1"
+        )
+        return [row[0] for row in self._rows(sql, {"account": account, "invoice": invoice})]
+
+    def allocations_on(self, invoices: Sequence[str]) -> list[AllocationRow]:
+        sql = (
+            "select a.record, r.category, a.invoice, a.line, a.amount, a.position from {allocation} a join {record} r"
+            " on r.record = a.record where a.invoice = any(%(invoices)s)"
+            " order by a.position, a.record, a.invoice, a.line"
+        )
+        return [AllocationRow(*row) for row in self._rows(sql, {"invoices": list(invoices)})]
+
+    def allocations_of(self, record: str, invoices: Sequence[str] | None = None) -> list[AllocationRow]:
+        condition = "" if invoices is None else " and a.invoice = any(%(invoices)s)"
+        sql = (
+            "select a.record, r.category, a.invoice, a.line, a.amount, a.position from {allocation} a join {record} r"
+            f" on r.record = a.record where a.record = %(record)s{condition} order by a.invoice, a.line"
+        )
+        rows = self._rows(sql, {"record": record, "invoices": list(invoices or ())})
+        return [AllocationRow(*row) for row in rows]
+
+    def unapplied_records(self, account: str) -> list[UnappliedRow]:
+        sql = (
+            "select record, payment, category, effective_date, unapplied, refund_locks > 0 from {record}"
+            " where account = %(account)s and unapplied <> 0 order by effective_date, payment, record"
+        )
+        return [UnappliedRow(*row) for row in self._rows(sql, {"account": account})]
+
+    def records_of_payment(self, payment: str) -> list[str]:
+        sql = "select record from {record} where payment = %(payment)s order by record"
+        return [row[0] for row in self._rows(sql, {"payment": payment})]
+
+    def pairs_of(self, invoice: str) -> list[PairRow]:
+        sql = (
+            "select negative_invoice, negative_line, positive_invoice, positive_line, amount, matched"
+            " from {credit_pair} where negative_invoice = %(invoice)s or positive_invoice = %(invoice)s order by 1, 2, 3, 4"
+        )
+        return [PairRow(*row) for row in self._rows(sql, {"invoice": invoice})]
+
+    def statement_window(self, account: str) -> StatementWindow:
+        previous = self._rows(
+            "select position, total_due from {invoice} where account = %(account)s and live"
+            " order by position desc limit 1",
+            {"account": account},
+        )
+        since, total_due = (previous[0][0], previous[0][1]) if previous else (0, 0)
+        sums: dict[str, int] = {}
+        for kind, amount in self._rows(
+            "select kind, sum(amount) from {movement} where account = %(account)s and position > %(since)s"
+            " and (kind <> %(discarded)s or issued_at <= %(since)s) group by kind",
+            {"account": account, "since": since, "discarded": DISCARDED},
+        ):
+            sums[kind] = int(amount)
+        return StatementWindow(
+            previous_total_due=total_due,
+            payments_received=sums.get(PAYMENT, 0),
+            written_off=sums.get(WRITTEN_OFF, 0),
+            discarded_billed=sums.get(DISCARDED, 0),
+            payments_allocated=sums.get(ALLOCATED, 0),
+            has_previous=bool(previous),
+        )

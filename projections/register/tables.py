@@ -1,0 +1,304 @@
+"""The tables of the register. Amounts are minor units of the account's currency; ends of intervals are exclusive."""
+
+from __future__ import annotations
+
+from projections.engine.columns import Column
+from projections.engine.table import Index, Table
+
+#: An account with its totals (BAL-013 to BAL-018): all of live invoices and of payments in force.
+ACCOUNT = Table(
+    "account",
+    (
+        Column("account", "text"),
+        Column("owner", "text"),
+        Column("currency", "text"),
+        Column("time_zone", "text"),
+        Column("status", "text"),
+        Column("bill_type", "text", nullable=True),
+        Column("allocation_mode", "text", nullable=True),
+        Column("calendar", "text", nullable=True),
+        Column("remaining_due", "bigint"),
+        Column("open_credit", "bigint"),
+        Column("total_billed", "bigint"),
+        Column("total_paid", "bigint"),
+        Column("written_off", "bigint"),
+        Column("unapplied", "bigint"),
+        Column("member_unapplied", "bigint"),
+        Column("member_overpayment", "bigint"),
+        Column("anyb", "bigint"),
+        Column("held_members", "bigint"),
+        Column("position", "bigint"),
+        Column("changed_at", "timestamptz"),
+    ),
+    key=("account",),
+    indexes=(Index(("owner",)), Index(("calendar",))),
+    account="account",
+    fill=70,
+)
+
+#: Every number that leads to an account: its own and its legacy number (ACC-013, ACC-014).
+NUMBER = Table("number", (Column("number", "text"), Column("account", "text")), key=("number",))
+
+#: Customers, for units and names.
+CUSTOMER = Table(
+    "customer",
+    (Column("customer", "text"), Column("role", "text"), Column("parent", "text", nullable=True)),
+    key=("customer",),
+    indexes=(Index(("parent",)),),
+)
+
+#: Accounts named by enabled entries of the latest issued set-ups (ACC-025).
+SETUP_ACCOUNT = Table(
+    "setup_account",
+    (Column("setup_ref", "text"), Column("account", "text")),
+    key=("setup_ref", "account"),
+    indexes=(Index(("account",)),),
+)
+
+#: Member records by policy and customer.
+MEMBER = Table(
+    "member",
+    (
+        Column("member", "text"),
+        Column("customer", "text"),
+        Column("master_policy", "text"),
+        Column("employee_id", "text", nullable=True),
+    ),
+    key=("member",),
+    indexes=(Index(("customer",)), Index(("master_policy",))),
+)
+
+#: Which account bills a member on which days; an open end is the last day of the calendar.
+PLACEMENT = Table(
+    "placement",
+    (
+        Column("member", "text"),
+        Column("first_day", "date"),
+        Column("end_day", "date"),
+        Column("account", "text"),
+        Column("order_in_stream", "bigint"),
+    ),
+    key=("member", "order_in_stream"),
+    indexes=(Index(("account", "end_day")),),
+)
+
+#: Keys billed otherwise than they should be (PRM-121), of members not held.
+ANYB = Table(
+    "anyb",
+    (
+        Column("account", "text"),
+        Column("member", "text"),
+        Column("number", "integer"),
+        Column("coverage", "text"),
+        Column("plan", "text"),
+        Column("coverage_class", "text"),
+        Column("tier", "text"),
+        Column("sub_group", "text"),
+        Column("sequence", "integer"),
+        Column("sequence_id", "text"),
+        Column("sequence_effective", "date", nullable=True),
+        Column("sequence_root", "text"),
+        Column("modality", "text"),
+        Column("modal_start", "date"),
+        Column("modal_end", "date"),
+        Column("covered_from", "date"),
+        Column("covered_end", "date"),
+        Column("billing_start", "date"),
+        Column("invoiced", "bigint"),
+        Column("corrected", "bigint"),
+        Column("charge", "bigint"),
+        Column("waiver", "bigint"),
+        Column("invoiced_before", "boolean"),
+        Column("cause", "text", nullable=True),
+        Column("transactions", "text[]"),
+        Column("location", "text", nullable=True),
+        Column("division", "text", nullable=True),
+        Column("held", "boolean"),
+        Column("calculated_at", "timestamptz"),
+    ),
+    key=("account", "member", "number"),
+    account="account",
+)
+
+#: Invoices with what is due on them. `position` is that of the issue.
+INVOICE = Table(
+    "invoice",
+    (
+        Column("invoice", "text"),
+        Column("account", "text"),
+        Column("sequence", "bigint"),
+        Column("period_start", "date"),
+        Column("period_end", "date"),
+        Column("issue_date", "date"),
+        Column("due_date", "date"),
+        Column("positive_billed", "bigint"),
+        Column("negative_billed", "bigint"),
+        Column("remaining_due", "bigint"),
+        Column("open_credit", "bigint"),
+        Column("held", "bigint"),
+        Column("total_due", "bigint"),
+        Column("live", "boolean"),
+        Column("position", "bigint"),
+    ),
+    key=("invoice",),
+    indexes=(Index(("account", "period_start"), where="live"),),
+    account="account",
+    fill=80,
+)
+
+#: What many lines of an invoice have in common (see domain.invoices.lines).
+TERM = Table(
+    "term",
+    (
+        Column("invoice", "text"),
+        Column("term", "integer"),
+        Column("kind", "text"),
+        Column("part", "text"),
+        Column("coverage", "text"),
+        Column("plan", "text"),
+        Column("coverage_class", "text"),
+        Column("tier", "text"),
+        Column("sub_group", "text"),
+        Column("sequence", "integer"),
+        Column("sequence_id", "text"),
+        Column("sequence_root", "text"),
+        Column("sequence_effective", "date", nullable=True),
+        Column("master_policy", "text"),
+        Column("modality", "text"),
+        Column("modal_start", "date"),
+        Column("modal_end", "date"),
+        Column("covered_from", "date"),
+        Column("covered_end", "date"),
+        Column("billing_start", "date"),
+        Column("billing_end", "date"),
+        Column("location", "text", nullable=True),
+        Column("division", "text", nullable=True),
+        Column("cause", "text", nullable=True),
+        Column("waiver_start", "date", nullable=True),
+    ),
+    key=("invoice", "term"),
+    append_only=True,
+)
+
+#: Lines of invoices. `amount` as printed, `billed` as counted: the net of a charge and its waiver line (INV-007).
+ITEM = Table(
+    "item",
+    (
+        Column("invoice", "text"),
+        Column("line", "integer"),
+        Column("member", "text"),
+        Column("term", "integer"),
+        Column("amount", "bigint"),
+        Column("billed", "bigint"),
+        Column("paid", "bigint"),
+        Column("offset_amount", "bigint"),
+        Column("written_off", "bigint"),
+        Column("held", "bigint"),
+    ),
+    key=("invoice", "line"),
+    indexes=(Index(("member",)),),
+    fill=90,
+)
+
+#: Money of payment records on lines; `position` is that of the last allocation of the record to the line.
+ALLOCATION = Table(
+    "allocation",
+    (
+        Column("record", "text"),
+        Column("invoice", "text"),
+        Column("line", "integer"),
+        Column("amount", "bigint"),
+        Column("position", "bigint"),
+    ),
+    key=("record", "invoice", "line"),
+    indexes=(Index(("invoice", "line"), while_building=True),),
+)
+
+#: Payment records with their money by place.
+RECORD = Table(
+    "record",
+    (
+        Column("record", "text"),
+        Column("payment", "text"),
+        Column("account", "text"),
+        Column("category", "text"),
+        Column("transaction_date", "date"),
+        Column("effective_date", "date"),
+        Column("amount", "bigint"),
+        Column("items", "bigint"),
+        Column("unapplied", "bigint"),
+        Column("member_unapplied", "bigint"),
+        Column("member_overpayment", "bigint"),
+        Column("refunded", "bigint"),
+        Column("suspended", "bigint"),
+        Column("refund_locks", "integer"),
+        Column("status", "text", nullable=True),
+        Column("explanation", "text", nullable=True),
+    ),
+    key=("record",),
+    indexes=(Index(("account", "effective_date"), where="unapplied <> 0"), Index(("payment",)), Index(("account",))),
+    account="account",
+)
+
+#: Member money of records (LIST_BILL INDIVIDUAL, INDIVIDUAL_DIRECT).
+MEMBER_MONEY = Table(
+    "member_money",
+    (
+        Column("record", "text"),
+        Column("member", "text"),
+        Column("account", "text"),
+        Column("member_unapplied", "bigint"),
+        Column("member_overpayment", "bigint"),
+    ),
+    key=("record", "member"),
+    indexes=(Index(("account", "member")),),
+)
+
+#: Credits set against charges (BAL-061, BAL-068).
+OFFSET = Table(
+    "credit_pair",
+    (
+        Column("negative_invoice", "text"),
+        Column("negative_line", "integer"),
+        Column("positive_invoice", "text"),
+        Column("positive_line", "integer"),
+        Column("amount", "bigint"),
+        Column("matched", "boolean"),
+    ),
+    key=("negative_invoice", "negative_line", "positive_invoice", "positive_line"),
+    indexes=(Index(("positive_invoice",), while_building=True),),
+)
+
+#: Signed movements by recorded position, of which a statement's window is the sum (BAL-044 to BAL-046).
+MOVEMENT = Table(
+    "movement",
+    (
+        Column("account", "text"),
+        Column("position", "bigint"),
+        Column("part", "integer"),
+        Column("kind", "text"),
+        Column("amount", "bigint"),
+        Column("issued_at", "bigint", nullable=True),
+    ),
+    key=("account", "position", "part"),
+    append_only=True,
+    account="account",
+)
+
+TABLES = (
+    ACCOUNT,
+    NUMBER,
+    CUSTOMER,
+    SETUP_ACCOUNT,
+    MEMBER,
+    PLACEMENT,
+    ANYB,
+    INVOICE,
+    TERM,
+    ITEM,
+    ALLOCATION,
+    RECORD,
+    MEMBER_MONEY,
+    OFFSET,
+    MOVEMENT,
+)
