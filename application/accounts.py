@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from domain.calendar.configuration import ScheduleChange, ScheduleFacts, configure
-from domain.calendar.invoicing_start import manual_start_problems
 from pydantic import Field
 
 from application.calendars import load_calendars
@@ -30,10 +28,10 @@ from domain.accounts.account import (
     InvoicingScheduleConfigured,
     InvoicingStartDateSet,
     ModalityChangeRequired,
+    PayorAssigned,
     Preferences,
     SeasonalGapsChanged,
 )
-from domain.accounts.bill_type import AllocationMode, BillType
 from domain.accounts.holds import HoldType
 from domain.accounts.lifecycle import (
     NAME_MAX,
@@ -50,11 +48,13 @@ from domain.accounts.lifecycle import (
     require_active,
     update_hold,
 )
-from domain.accounts.numbering import account_number, normalised, number_class
+from domain.accounts.numbering import NumberClass, account_number, normalised, number_class
 from domain.calendar.billing_calendars import assignable, calendar_of_new_account
 from domain.calendar.frequency import Frequency
+from domain.calendar.invoicing_start import manual_start_problems
 from domain.calendar.periods import InvoicingGrid
 from domain.calendar.schedule import DueDayMode, GenerationOption, TimeUnit, Timing
+from domain.calendar.transitions import ScheduleChange, ScheduleFacts, change_gaps, configure, requires_modality_change
 from domain.customers.customer import CUSTOMER, Customer
 from domain.errors import Problem, refuse, refuse_if_any
 
@@ -405,7 +405,7 @@ def create_billing_account(command: CreateBillingAccount, unit: UnitOfWork) -> O
     if calendar is not None:
         events.append(BillingCalendarAssigned(number=number, calendar=calendar))
     if command.payor is not None:
-        events.append(_payor(number, command.payor))
+        events.append(PayorAssigned(number=number, customer=command.payor))
     draft = ACCOUNT.fold(events)
     change = _schedule_change(unit, draft, command.schedule.given(), creating=True)
     refuse_if_any(change.problems)
@@ -418,12 +418,6 @@ def create_billing_account(command: CreateBillingAccount, unit: UnitOfWork) -> O
     return Outcome({"account": number, "name": account.state.name, "status": account.state.status.value})
 
 
-def _payor(number: str, customer: str) -> object:
-    from domain.accounts.account import PayorAssigned
-
-    return PayorAssigned(number=number, customer=customer)
-
-
 def _require_time_zone(name: str) -> None:
     try:
         ZoneInfo(name)
@@ -433,7 +427,7 @@ def _require_time_zone(name: str) -> None:
 
 def _next_account_number(
     command: CreateBillingAccount, owner: Customer, unit: UnitOfWork, legacy: str | None
-) -> tuple[str, object, int]:
+) -> tuple[str, NumberClass, int]:
     """The next free number of the class; a candidate that is in use as any number is skipped for good (ACC-013)."""
     kind = number_class(
         flexibill=command.channel is Channel.FLEXIBILL,
@@ -452,57 +446,61 @@ def _schedule_change(
     unit: UnitOfWork, account: Account, changes: dict[str, object], *, creating: bool = False
 ) -> ScheduleChange:
     """Apply schedule values to an account by the rules of 02-calendar; problems are in the answer."""
-    calendars = load_calendars(unit).state
-    calendar = calendars.find(account.calendar) if account.calendar else None
-    facts = ScheduleFacts(
+    return configure(None if creating else account.schedule, changes, schedule_facts(unit, account))
+
+
+def schedule_facts(unit: UnitOfWork, account: Account) -> ScheduleFacts:
+    """What a schedule decision needs to know of the account."""
+    calendar = load_calendars(unit).state.find(account.calendar) if account.calendar else None
+    live = account.live_periods()
+    return ScheduleFacts(
         bill_type=account.bill_type,
-        invoicing_start=account.invoicing_start,
-        grid=account.grid,
-        fixed_end=account.latest_fixed_end(),
-        invoiced_starts=frozenset(record.start for record in account.live_periods()),
-        lead_time_days=calendar.number_of_days_ahead if calendar else None,
         active=account.active,
-        seasonal_locked=bool(account.live_periods()),
-        today=unit.today(account.time_zone),
+        grid=account.grid,
+        earliest=account.earliest_day,
+        fixed=account.fixed_periods(),
+        invoiced=frozenset(record.start for record in live),
+        lead_time_days=calendar.number_of_days_ahead if calendar else None,
+        seasonal_locked=bool(live),
     )
-    return configure(None if creating else account.schedule, changes, facts)
 
 
 def schedule_events(account: Account, change: ScheduleChange) -> list[object]:
     """The events of an accepted schedule change: the version, and what follows from it (CAL-037, CAL-091)."""
-    old = account.schedule
     new = change.schedule
     events: list[object] = [
         InvoicingScheduleConfigured(
             number=account.number, version=account.schedule_version + 1, schedule=new, changed=change.changed
         )
     ]
-    if old is not None and old.frequency is not None and new.frequency is not None and old.frequency != new.frequency:
+    if change.old_frequency is not None and new.frequency is not None:
         events.append(
             InvoicingFrequencyChanged(
                 number=account.number,
-                old=old.frequency,
+                old=change.old_frequency,
                 new=new.frequency,
                 reset=change.reset,
                 first_day=change.first_day,
             )
         )
-        true_group = account.bill_type is BillType.LIST_BILL and account.allocation_mode is AllocationMode.TRUE_GROUP
-        if true_group and change.first_day is not None and account.master_policies:
+        required = requires_modality_change(change, account.bill_type, account.allocation_mode)
+        if required and change.first_day is not None and account.master_policies:
             events.append(
                 ModalityChangeRequired(
                     number=account.number,
                     master_policies=account.master_policies,
-                    old=old.frequency,
+                    old=change.old_frequency,
                     new=new.frequency,
                     first_day=change.first_day,
                 )
             )
-    gaps = new.seasonal_gaps if new.seasonal_billing else ()
-    if gaps != account.seasonal_gaps:
+    if change.seasonal is not None:
         events.append(
             SeasonalGapsChanged(
-                number=account.number, old=account.seasonal_gaps, new=gaps, active_period_count=12 - len(gaps)
+                number=account.number,
+                old=change.seasonal.old,
+                new=change.seasonal.new,
+                active_period_count=change.seasonal.active_period_count,
             )
         )
     return events
@@ -674,8 +672,10 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
 def change_seasonal_gaps(command: ChangeSeasonalGaps, unit: UnitOfWork) -> Outcome:
     account = load_account(unit, command.account)
     require_active(account.state)
-    changes: dict[str, object] = {"seasonal_billing": command.seasonal_billing, "seasonal_gaps": command.months}
-    change = _schedule_change(unit, account.state, changes)
+    if account.state.schedule is None:
+        raise refuse("SCHEDULE_INCOMPLETE", "the account has no schedule", entity=account.identifier)
+    facts = schedule_facts(unit, account.state)
+    change = change_gaps(account.state.schedule, command.seasonal_billing, command.months, facts)
     refuse_if_any(change.problems)
     unit.append(ACCOUNT, account.identifier, schedule_events(account.state, change))
     return Outcome({"account": account.identifier, "months": list(change.schedule.seasonal_gaps)})
@@ -687,7 +687,7 @@ def set_invoicing_start_date(command: SetInvoicingStartDate, unit: UnitOfWork) -
     require_active(account.state)
     refuse_if_any(
         manual_start_problems(
-            command.date, account.state.earliest_effective_date, has_live_invoice=bool(account.state.live_periods())
+            command.date, account.state.earliest_effective_date, invoice_exists=bool(account.state.live_periods())
         )
     )
     unit.append(

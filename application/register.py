@@ -189,7 +189,6 @@ class AccountTotals:
     member_unapplied: int = 0
     member_overpayment: int = 0
     anyb: int = 0
-    held_members: int = 0
 
     @property
     def due_and_unpaid(self) -> int:
@@ -206,35 +205,6 @@ class StatementWindow:
     discarded_billed: int = 0
     payments_allocated: int = 0
     has_previous: bool = False
-
-
-class AnybRow(NamedTuple):
-    """A key of a member that is billed differently from what it should be (PRM-121)."""
-
-    member: str
-    coverage: str
-    plan: str
-    coverage_class: str
-    tier: str
-    sub_group: str
-    sequence: int
-    sequence_id: str
-    sequence_root: str
-    sequence_effective: dt.date | None
-    modality: str
-    modal_start: dt.date
-    modal_end: dt.date
-    covered_from: dt.date
-    covered_end: dt.date
-    billing_start: dt.date
-    charge: int
-    waiver: int
-    invoiced_before: bool
-    cause: str | None
-    transactions: tuple[str, ...]
-    location: str | None
-    division: str | None
-    master_policy: str
 
 
 class ItemRegister(Protocol):
@@ -268,8 +238,8 @@ class ItemRegister(Protocol):
         """What live invoices of the account carry for these members in modal periods that end after `since`."""
         ...
 
-    def anyb(self, account: str) -> list[AnybRow]:
-        """Keys with unbilled differences of members not held, by member, coverage, modal period."""
+    def members_with_anyb(self, account: str) -> list[str]:
+        """Members not held for whom something on the account is not billed yet, ascending (PRM-126)."""
         ...
 
     def members_to_republish(self, account: str, invoice: str) -> list[str]:

@@ -6,7 +6,6 @@ import datetime as dt
 from dataclasses import replace
 from typing import Annotated
 
-from domain.calendar.invoicing_start import aligned_start
 from pydantic import Field
 
 from application.command import Command, Identifier, Outcome, Part, command, handles
@@ -35,10 +34,13 @@ from domain.accounts.setup import (
     issue,
 )
 from domain.calendar.frequency import Frequency
+from domain.calendar.invoicing_start import AlignmentRule, InvoicingStart, derived_start
 from domain.customers.customer import CUSTOMER
 from domain.errors import refuse, refuse_if_any
 from domain.products.master_policy import MASTER_POLICY, MasterPolicy, MasterPolicySetupIssued
 
+#: `invoicing_start.alignment` where nothing else is configured (CAL-039).
+NO_ALIGNMENT = AlignmentRule()
 _PER_CLASS_BILL_TYPES = frozenset({BillType.LIST_BILL, BillType.SELF_BILL})
 
 
@@ -244,21 +246,9 @@ def issue_billing_setup(command: IssueBillingSetup, unit: UnitOfWork) -> Outcome
     named = tuple(dict.fromkeys(entry.account for entry in draft.entries if entry.account)) if draft else ()
     unit.lock(*(f"account:{number}" for number in named))
     accounts = unit.load_many(ACCOUNT, named)
-    addresses = unit.load_many(CUSTOMER, {loaded.state.payor or loaded.state.owner for loaded in accounts.values()})
-    candidates = {
-        number: CandidateAccount(
-            number,
-            loaded.state.active,
-            loaded.state.owner,
-            loaded.state.bill_type,
-            loaded.state.allocation_mode,
-            loaded.state.currency,
-            loaded.state.schedule.frequency if loaded.state.schedule else None,
-            bool(loaded.state.seasonal_gaps),
-            bool(payor := addresses.get(loaded.state.payor or loaded.state.owner)) and payor.state.address is not None,
-        )
-        for number, loaded in accounts.items()
-    }
+    payors = unit.load_many(CUSTOMER, {loaded.state.payor or loaded.state.owner for loaded in accounts.values()})
+    with_address = {reference for reference, payor in payors.items() if payor.state.address is not None}
+    candidates = {number: _candidate(loaded.state, with_address) for number, loaded in accounts.items()}
     issued = issue(setup.state, candidates)
     unit.append(SETUP, command.setup_ref, [issued])
     policy = load_policy(unit, setup.state.master_policy)
@@ -274,6 +264,20 @@ def issue_billing_setup(command: IssueBillingSetup, unit: UnitOfWork) -> Outcome
     for number in issued.accounts:
         unit.append(ACCOUNT, number, _association(accounts[number].state, setup.state, policy.state))
     return Outcome({"setup_ref": command.setup_ref, "revision": issued.revision, "accounts": list(issued.accounts)})
+
+
+def _candidate(account: Account, with_address: set[str]) -> CandidateAccount:
+    return CandidateAccount(
+        account.number,
+        account.active,
+        account.owner,
+        account.bill_type,
+        account.allocation_mode,
+        account.currency,
+        account.schedule.frequency if account.schedule else None,
+        bool(account.seasonal_gaps),
+        (account.payor or account.owner) in with_address,
+    )
 
 
 def _association(account: Account, setup: Setup, policy: MasterPolicy) -> list[object]:
@@ -295,20 +299,22 @@ def _association(account: Account, setup: Setup, policy: MasterPolicy) -> list[o
     return events + earliest_effective_date_events(account, policy.effective_date)
 
 
-def earliest_effective_date_events(account: Account, effective: dt.date) -> list[object]:
+def earliest_effective_date_events(
+    account: Account, effective: dt.date, rule: AlignmentRule = NO_ALIGNMENT
+) -> list[object]:
     """The account's earliest effective date, and its invoicing start while nothing was invoiced (CAL-038 to 041)."""
     known = account.earliest_effective_date
     if known is not None and known <= effective:
         return []
     events: list[object] = [EarliestEffectiveDateChanged(number=account.number, date=effective)]
-    manual_stands = account.invoicing_start_manual and account.invoicing_start is not None
-    if manual_stands and account.invoicing_start is not None and account.invoicing_start <= effective:
-        return events
     if account.periods or account.schedule is None or account.schedule.frequency is None:
         return events
-    start = aligned_start(effective, account.schedule.frequency)
-    if start != account.invoicing_start:
-        events.append(InvoicingStartDateSet(number=account.number, date=start, manual=False))
+    current = None
+    if account.invoicing_start is not None:
+        current = InvoicingStart(account.invoicing_start, account.invoicing_start_manual)
+    start = derived_start(current, effective, account.schedule.frequency, rule)
+    if start != current:
+        events.append(InvoicingStartDateSet(number=account.number, date=start.day, manual=start.manual))
     return events
 
 

@@ -362,10 +362,26 @@ class Account:
         records = (record for record in self.periods.values() if record.status is PeriodStatus.INVOICED)
         return tuple(sorted(records, key=lambda record: record.start))
 
-    def latest_fixed_end(self) -> dt.date | None:
-        """End (exclusive) of the latest period for which an invoice was ever issued, discarded or not (CAL-051)."""
-        ends = [r.end for r in self.periods.values() if r.status is not PeriodStatus.SKIPPED_ZERO]
-        return max(ends, default=None)
+    def fixed_periods(self) -> tuple[Period, ...]:
+        """Periods for which an invoice was ever issued, discarded or not, in order (CAL-051)."""
+        fixed = (record for record in self.periods.values() if record.status is not PeriodStatus.SKIPPED_ZERO)
+        return tuple(sorted(Period(record.start, record.end) for record in fixed))
+
+    def settled_starts(self) -> frozenset[dt.date]:
+        """Starts of periods that are not to be billed again: with a live invoice, or passed over (CAL-050)."""
+        return frozenset(
+            record.start for record in self.periods.values() if record.status is not PeriodStatus.DISCARDED
+        )
+
+    @property
+    def earliest_day(self) -> dt.date | None:
+        """First day of the earliest period: the ISD's, or an earlier one opened by an older product (CAL-041)."""
+        if self.grid is None or self.invoicing_start is None:
+            return None
+        older = self.earliest_effective_date
+        if self.periods and older is not None and older < self.invoicing_start:
+            return self.grid.period_at(older).start
+        return self.grid.period_at(self.invoicing_start).start
 
 
 def period_of(record: PeriodRecord) -> Period:

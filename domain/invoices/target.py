@@ -10,34 +10,18 @@ from domain.accounts.bill_type import Capability, has_capability
 from domain.accounts.holds import HeldActivity, active_holds, hold_active_problem
 from domain.accounts.lifecycle import require_operational
 from domain.calendar.periods import Period
-from domain.errors import InvariantError, Refusal, refuse
-
-
-def is_gap(account: Account, period: Period) -> bool:
-    """A period is a seasonal gap when its first day lies in a gap month (CAL-084)."""
-    return period.start.month in account.seasonal_gaps
-
-
-def first_period(account: Account) -> Period:
-    """The earliest period of the account: the ISD's, or an earlier one opened by an added product (CAL-041)."""
-    grid, start = account.grid, account.invoicing_start
-    if grid is None or start is None:
-        raise InvariantError("the account has no invoicing start date")
-    earliest = account.earliest_effective_date
-    if account.periods and earliest is not None and earliest < start:
-        return grid.period_at(earliest)
-    return grid.period_at(start)
+from domain.calendar.seasonal import is_gap
+from domain.errors import Refusal, refuse
 
 
 def unbilled_periods(account: Account) -> Iterator[Period]:
     """Periods that may be billed next, earliest first, without end: no gap, no live invoice, not skipped (CAL-050)."""
-    grid = account.grid
-    if grid is None:
+    grid, earliest = account.grid, account.earliest_day
+    if grid is None or earliest is None:
         return
-    for period in grid.periods_from(first_period(account).start):
-        record = account.periods.get(period.start)
-        settled = record is not None and record.status in (PeriodStatus.INVOICED, PeriodStatus.SKIPPED_ZERO)
-        if not settled and not is_gap(account, period):
+    settled = account.settled_starts()
+    for period in grid.periods_from(earliest):
+        if period.start not in settled and not is_gap(period, account.seasonal_gaps):
             yield period
 
 
@@ -55,7 +39,7 @@ def requested_period(account: Account, period_start: dt.date | None) -> Period:
         return target
     assert account.grid is not None
     named = account.grid.period_at(period_start)
-    if named.start == period_start and is_gap(account, named):
+    if named.start == period_start and is_gap(named, account.seasonal_gaps):
         raise refuse("SEASONAL_GAP", "the period is a seasonal gap", pointer="/period_start")
     record = account.periods.get(period_start)
     if record is not None and record.status is PeriodStatus.INVOICED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +29,16 @@ from domain.invoices.invoice import (
     OpenCreditSetOff,
 )
 from domain.invoices.lines import LineChunk
+from domain.members.placements import Placement
+from domain.members.record import (
+    BillingRewritten,
+    MemberAnybChanged,
+    MemberPremiumStarted,
+    MemberRecordMoved,
+    MemberRecordPlaced,
+    RollOnCompleted,
+    RollOnRequested,
+)
 from domain.payments.classification import Bucket, PaymentStatus
 from domain.payments.payment import (
     BucketMoved,
@@ -96,7 +107,6 @@ def account_created(recorded: RecordedEvent, rows: Rows) -> None:
             "member_unapplied": 0,
             "member_overpayment": 0,
             "anyb": 0,
-            "held_members": 0,
             "position": recorded.position,
             "changed_at": recorded.recorded_at,
         }
@@ -145,6 +155,100 @@ def setup_issued(recorded: RecordedEvent, rows: Rows) -> None:
         "delete from {setup_account} where setup_ref = %(setup)s", {"setup": event.setup_ref}, changes="setup_account"
     )
     rows["setup_account"].extend((event.setup_ref, account) for account in event.accounts)
+
+
+# --- Member records ---------------------------------------------------------------------------------------------------
+
+
+@register.on(MemberPremiumStarted)
+def member_started(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MemberPremiumStarted = recorded.event
+    rows["member"].append(event.member_record, event.customer_number, event.master_policy, False)
+
+
+def _member(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.member_record,)
+
+
+@register.on(MemberRecordPlaced)
+def member_placed(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MemberRecordPlaced = recorded.event
+    rows["placement"].append(*_placement(event.member_record, 0, event.placement))
+
+
+@register.on(MemberRecordMoved)
+def member_moved(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MemberRecordMoved = recorded.event
+    rows.execute(
+        "delete from {placement} where member = %(member)s", {"member": event.member_record}, changes="placement"
+    )
+    rows["placement"].extend(
+        _placement(event.member_record, number, placement) for number, placement in enumerate(event.placements)
+    )
+
+
+def _placement(member: str, number: int, placement: Placement) -> tuple[Any, ...]:
+    return (member, placement.start, placement.end or dt.date.max, placement.account, number)
+
+
+@register.on(RollOnRequested, member=_member)
+def roll_on_requested(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["member"].require(recorded.event.member_record)["locked"] = True
+
+
+@register.on(RollOnCompleted, BillingRewritten, member=_member)
+def roll_on_completed(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["member"].require(recorded.event.member_record)["locked"] = False
+
+
+def _member_on_account(recorded: RecordedEvent) -> Iterable[tuple[str, str]]:
+    return ((recorded.event.account, recorded.event.member_record),)
+
+
+@register.on(MemberAnybChanged, member_anyb=_member_on_account, account=lambda recorded: (recorded.event.account,))
+def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MemberAnybChanged = recorded.event
+    row = rows["member_anyb"].get((event.account, event.member_record))
+    if row is None:
+        row = {
+            "account": event.account,
+            "member": event.member_record,
+            "total": 0,
+            "calculated_at": event.calculated_at,
+        }
+        rows["member_anyb"].add(row)
+    else:
+        rows.execute(
+            "delete from {anyb} where account = %(account)s and member = %(member)s",
+            {"account": event.account, "member": event.member_record},
+            changes="anyb",
+        )
+    _account(rows, event.account, recorded)["anyb"] += event.total - row["total"]
+    row["total"] = event.total
+    row["calculated_at"] = event.calculated_at
+    rows["anyb"].extend(
+        (
+            event.account,
+            event.member_record,
+            number,
+            line.item.coverage,
+            line.item.plan,
+            line.item.coverage_class,
+            line.item.tier,
+            line.item.sub_group,
+            line.sequence,
+            line.modality.value,
+            line.period_start,
+            line.billing_start,
+            line.kind.value,
+            line.invoiced_charge,
+            line.invoiced_waiver,
+            line.charge,
+            line.waiver,
+            list(line.sources),
+        )
+        for number, line in enumerate(event.lines)
+    )
 
 
 # --- Invoices ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from psycopg import Cursor
 from application.register import (
     AccountTotals,
     AllocationRow,
-    AnybRow,
     InvoicedRow,
     InvoiceRow,
     ItemRow,
@@ -136,7 +135,7 @@ class ItemQueries(_Queries):
     def totals(self, account: str) -> AccountTotals:
         rows = self._rows(
             "select remaining_due, open_credit, total_billed, total_paid, written_off, unapplied, member_unapplied,"
-            " member_overpayment, anyb, held_members from {account} where account = %(account)s",
+            " member_overpayment, anyb from {account} where account = %(account)s",
             {"account": account},
         )
         return AccountTotals(*rows[0]) if rows else AccountTotals()
@@ -197,19 +196,14 @@ class ItemQueries(_Queries):
             " t.modality, t.modal_start order by 1, 2, 3, 4, 5, 6, 7, 8, 9"
         )
         for row in self._rows(sql, {"account": account, "members": list(members), "since": since}):
-            yield InvoicedRow(*row[:10], int(row[10] or 0), int(row[11] or 0))
+            yield InvoicedRow._make([*row[:9], row[9], int(row[10] or 0), int(row[11] or 0)])
 
-    def anyb(self, account: str) -> list[AnybRow]:
+    def members_with_anyb(self, account: str) -> list[str]:
         sql = (
-            "select a.member, a.coverage, a.plan, a.coverage_class, a.tier, a.sub_group, a.sequence, a.sequence_id,"
-            " a.sequence_root, a.sequence_effective, a.modality, a.modal_start, a.modal_end, a.covered_from,"
-            " a.covered_end, a.billing_start, a.charge, a.waiver, a.invoiced_before, a.cause, a.transactions,"
-            " a.location, a.division, m.master_policy from {anyb} a join {member} m on m.member = a.member"
-            " where a.account = %(account)s and not a.held"
-            " order by a.member, a.coverage, a.modal_start, a.sequence, a.number"
+            "select distinct a.member from {anyb} a join {member} m on m.member = a.member"
+            " where a.account = %(account)s and not m.locked order by a.member"
         )
-        rows = self._rows(sql, {"account": account})
-        return [AnybRow._make([*row[:20], tuple(row[20]), *row[21:]]) for row in rows]
+        return [row[0] for row in self._rows(sql, {"account": account})]
 
     def members_to_republish(self, account: str, invoice: str) -> list[str]:
         sql = (
@@ -251,7 +245,8 @@ class ItemQueries(_Queries):
     def pairs_of(self, invoice: str) -> list[PairRow]:
         sql = (
             "select negative_invoice, negative_line, positive_invoice, positive_line, amount, matched"
-            " from {credit_pair} where negative_invoice = %(invoice)s or positive_invoice = %(invoice)s order by 1, 2, 3, 4"
+            " from {credit_pair} where negative_invoice = %(invoice)s or positive_invoice = %(invoice)s"
+            " order by 1, 2, 3, 4"
         )
         return [PairRow(*row) for row in self._rows(sql, {"invoice": invoice})]
 
