@@ -66,6 +66,14 @@ class Placements(Protocol):
         ...
 
 
+class PendingLetters(Protocol):
+    """Dead letters that hold up later messages (MEM-093)."""
+
+    def pending(self, key: str) -> list[str]:
+        """Dead letters of the record that are open or waiting, in order of receipt."""
+        ...
+
+
 class InvoiceRow(NamedTuple):
     """A live invoice with its money. `positive_billed` is the sum of its positive net lines."""
 

@@ -29,6 +29,7 @@ from domain.invoices.invoice import (
     OpenCreditSetOff,
 )
 from domain.invoices.lines import LineChunk
+from domain.members.dead_letter import DeadLetterDiscarded, DeadLetterResolved, MemberTransactionDeadLettered
 from domain.members.placements import Placement
 from domain.members.record import (
     BillingRewritten,
@@ -249,6 +250,17 @@ def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
         )
         for number, line in enumerate(event.lines)
     )
+
+
+@register.on(MemberTransactionDeadLettered)
+def dead_lettered(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MemberTransactionDeadLettered = recorded.event
+    rows["dead_letter"].append(event.dead_letter, event.key, recorded.position)
+
+
+@register.on(DeadLetterResolved, DeadLetterDiscarded)
+def dead_letter_closed(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["dead_letter"].delete(recorded.event.dead_letter)
 
 
 # --- Invoices ---------------------------------------------------------------------------------------------------------

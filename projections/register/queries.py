@@ -108,6 +108,14 @@ class PlacementQueries(_Queries):
         return [row[0] for row in self._rows(sql, {"member": member_record})]
 
 
+class PendingLetterQueries(_Queries):
+    """Port `PendingLetters`."""
+
+    def pending(self, key: str) -> list[str]:
+        sql = "select dead_letter from {dead_letter} where key = %(key)s order by position, dead_letter"
+        return [row[0] for row in self._rows(sql, {"key": key})]
+
+
 _INVOICE = (
     "invoice, sequence, period_start, period_end, issue_date, due_date, positive_billed, remaining_due, open_credit,"
     " held, total_due, position"

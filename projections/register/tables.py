@@ -286,6 +286,14 @@ MOVEMENT = Table(
     account="account",
 )
 
+#: Dead letters that are open or waiting, by the record they hold up (MEM-093).
+DEAD_LETTER = Table(
+    "dead_letter",
+    (Column("dead_letter", "text"), Column("key", "text"), Column("position", "bigint")),
+    key=("dead_letter",),
+    indexes=(Index(("key",)),),
+)
+
 TABLES = (
     ACCOUNT,
     NUMBER,
@@ -303,4 +311,5 @@ TABLES = (
     MEMBER_MONEY,
     OFFSET,
     MOVEMENT,
+    DEAD_LETTER,
 )
