@@ -93,6 +93,11 @@ class AccountTerms:
         """Periods a year that are charged on this account (PRM-021, PRM-145)."""
         return paymode(modality, len(self.seasonal_gaps))
 
+    @property
+    def modalities(self) -> frozenset[Frequency]:
+        """All modalities the account gives its records by day."""
+        return frozenset(modality for _, modality in self._modalities)
+
     def modality_on(self, day: dt.date) -> ModalityRule:
         """The account's modality on the day, for records that have none of their own (PRM-073).
 

@@ -19,11 +19,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from domain.money import half_up
-from domain.premium.transactions import PremiumSequence
+from domain.money import half_up, half_up_ratio
+from domain.premium.transactions import PremiumSequence, SequenceHolder
 
 #: The sequence of an item key that has no other (PRM-050).
-SINGLE_SEQUENCE = "1"
+SINGLE = PremiumSequence("1", 1, dt.date.min, (SequenceHolder("", 1, dt.date.min),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,39 @@ def holder_changes(sequences: Iterable[PremiumSequence], first: dt.date, end: dt
         for holder in sequence.holders:
             days.update((holder.effective, holder.expiration or end))
     return sorted(day for day in days if first < day < end)
+
+
+def are_steady(sequences: Sequence[PremiumSequence], first: dt.date, end: dt.date) -> bool:
+    """Whether each sequence has an amount above zero and is, with its holders, effective on all days [first, end)."""
+    if len({sequence.root for sequence in sequences}) != len(sequences):
+        return False
+    for sequence in sequences:
+        if sequence.effective > first or (sequence.end is not None and sequence.end < end):
+            return False
+        for holder in sequence.holders:
+            if holder.effective > first or (holder.expiration is not None and holder.expiration < end):
+                return False
+        if sum(holder.annual for holder in sequence.holders) <= 0:
+            return False
+    return True
+
+
+def steady_shares(amount: int, sequences: Sequence[PremiumSequence]) -> list[tuple[PremiumSequence, int]]:
+    """The standard split by annual amounts, for a whole period with steady holders (PRM-054), as `split` gives it."""
+    if len(sequences) == 1:
+        return [(sequences[0], amount)]
+    ordered = sorted(sequences, key=lambda one: (one.number, one.effective, one.sequence_id))
+    annuals = [sum(holder.annual for holder in sequence.holders) for sequence in ordered]
+    total = sum(annuals)
+    shares = [half_up_ratio(amount * annual, total) for annual in annuals]
+    difference = amount - sum(shares)
+    for index in range(len(shares) - 1, -1, -1):
+        if difference == 0:
+            break
+        moved = max(shares[index] + difference, 0) - shares[index]
+        shares[index] += moved
+        difference -= moved
+    return list(zip(ordered, shares, strict=True))
 
 
 def split(

@@ -205,12 +205,12 @@ class Timeline:
         """The transaction in force of that id."""
         return next((one for one in self.transactions if one.transaction_id == transaction_id), None)
 
-    def sources_between(self, first: dt.date, end: dt.date) -> tuple[str, ...]:
-        """The transactions that made what holds on the days [first, end): of the segments and of their amounts."""
+    def sources_between(self, first: dt.date, end: dt.date, coverage: str) -> tuple[str, ...]:
+        """The transactions that made what holds on the days [first, end): the segments and the coverage's amounts."""
         found: dict[str, None] = {}
         for segment in self.between(first, end):
             found.update(dict.fromkeys(segment.sources))
-            found.update((amount.source, None) for amount in segment.amounts)
+            found.update((amount.source, None) for amount in segment.amounts if amount.key.coverage == coverage)
         return tuple(found)
 
     def with_transaction(self, transaction: PolicyTransaction) -> Timeline:
@@ -286,13 +286,13 @@ def _folded(
 
 
 def _without_voided(batch: Sequence[PolicyTransaction]) -> Sequence[PolicyTransaction]:
-    """One date's transactions without rescissions and the cancellations they void (PRM-012, PRM-065)."""
+    """One date's transactions without the cancellations that a later rescission of it voids (PRM-012, PRM-065)."""
     if not any(one.type is TransactionType.RESCIND_CANCELLATION for one in batch):
         return batch
     left: list[PolicyTransaction] = []
     for one in batch:
+        left.append(one)
         if one.type is not TransactionType.RESCIND_CANCELLATION:
-            left.append(one)
             continue
         for index in range(len(left) - 1, -1, -1):
             if left[index].type is TransactionType.CANCELLATION:
