@@ -383,6 +383,11 @@ class WriteOffs:
         while manual and (self._always or amount > self._dues.due_of(scope)):
             self._reverse(manual.pop())
 
+    def reverse_all(self, invoice: str) -> None:
+        """Reverse every active write-off of an invoice that money leaves (WRO-039)."""
+        for write_off in (*self._small.pop(invoice, ()), *self._manual.pop(invoice, ())):
+            self._reverse(write_off)
+
     def _reverse(self, write_off: ActiveWriteOff) -> None:
         self._dues.raise_due(self._portions(write_off))
         self.reversed.append(write_off.write_off)

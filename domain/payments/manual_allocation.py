@@ -15,7 +15,7 @@ from domain.payments.allocation import Dues, OpenAccount, WriteOffs
 from domain.payments.classification import AccountKind, Bucket, Explanation
 from domain.payments.distribution import Distribution
 from domain.payments.payment import MemberAmounts
-from domain.payments.receiving import NamedInvoice
+from domain.payments.receiving import NamedInvoice, invoice_reference_problems
 from domain.payments.targets import Remainder, Target, TargetKind
 
 _OFFERED: dict[AccountKind, frozenset[TargetKind]] = {
@@ -213,12 +213,9 @@ class _Work:
     def _invoice_problems(self, target: Target, where: str) -> list[Problem]:
         invoice = self.facts.invoices.get(target.invoice or "")
         pointer = f"{where}/invoice"
-        if invoice is None:
-            return [Problem("INVOICE_NOT_FOUND", "there is no such invoice", pointer=pointer)]
-        if invoice.account != self.facts.account:
-            return [Problem("INVOICE_ACCOUNT_MISMATCH", "the invoice is of another account", pointer=pointer)]
-        if invoice.discarded:
-            return [Problem("INVOICE_NOT_ELIGIBLE", "the invoice is discarded", pointer=pointer)]
+        wrong = invoice_reference_problems(target.invoice or "?", self.facts.account, self.facts.invoices, pointer)
+        if wrong or invoice is None:
+            return wrong
         rows = self._rows(target)
         due = self._directed_due(target)
         if target.amount <= due:

@@ -8,7 +8,7 @@ records before it writes one (PAY-009, PAY-024).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from domain.errors import Problem, refuse, refuse_if_any
@@ -298,17 +298,26 @@ def _hub_target_problems(
         )
     if part is not None and part <= 0:
         problems.append(Problem("AMOUNT_INVALID", "the amount must be above zero", pointer=f"{where}/amount"))
-    if target.invoice:
-        invoice = known.get(target.invoice)
-        if invoice is None:
-            problems.append(Problem("INVOICE_NOT_FOUND", "there is no such invoice", pointer=f"{where}/invoice"))
-        elif target.account and invoice.account != target.account:
-            problems.append(
-                Problem("INVOICE_ACCOUNT_MISMATCH", "the invoice is of another account", pointer=f"{where}/invoice")
-            )
-        elif invoice.discarded:
-            problems.append(Problem("INVOICE_NOT_ELIGIBLE", "the invoice is discarded", pointer=f"{where}/invoice"))
-    return problems
+    return [*problems, *invoice_reference_problems(target.invoice, target.account, known, f"{where}/invoice")]
+
+
+def invoice_reference_problems(
+    number: str | None, account: str | None, known: Mapping[str, NamedInvoice], pointer: str
+) -> list[Problem]:
+    """What is wrong with an invoice that a target names (PAY-027): unknown, of another account, discarded.
+
+    No invoice named, no problem; `account` None: of any account.
+    """
+    if not number:
+        return []
+    invoice = known.get(number)
+    if invoice is None:
+        return [Problem("INVOICE_NOT_FOUND", "there is no such invoice", pointer=pointer)]
+    if account and invoice.account != account:
+        return [Problem("INVOICE_ACCOUNT_MISMATCH", "the invoice is of another account", pointer=pointer)]
+    if invoice.discarded:
+        return [Problem("INVOICE_NOT_ELIGIBLE", "the invoice is discarded", pointer=pointer)]
+    return []
 
 
 def designation_problems(
