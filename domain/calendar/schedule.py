@@ -9,9 +9,8 @@ else takes the default set: the rules repository's values where it has any, the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from types import MappingProxyType
 
 from domain.accounts.bill_type import BillType
 from domain.calendar.frequency import Frequency
@@ -117,7 +116,9 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
 class ScheduleParameters:
     """Parameters of the installation that limit schedules (table of parameters); the values shipped with it."""
 
-    day_offset_limits: Mapping[Frequency, int] = MappingProxyType({item: item.day_offset_limit for item in Frequency})
+    day_offset_limits: Mapping[Frequency, int] = field(
+        default_factory=lambda: {item: item.day_offset_limit for item in Frequency}
+    )
     due_date_offset_max: int = 12
     validation_periods: int = 24
     flexibill_frequencies: frozenset[Frequency] = frozenset(Frequency) - {

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from domain.accounts.bill_type import AllocationMode, BillType
@@ -64,7 +64,7 @@ class ScheduleFacts:
     seasonal_locked: bool = False
     running_process: str | None = None
     reporting_months: int | None = None
-    defaults: Mapping[str, object] = MappingProxyType({})
+    defaults: Mapping[str, object] = field(default_factory=dict)
     parameters: ScheduleParameters = SHIPPED_PARAMETERS
 
 
