@@ -158,6 +158,7 @@ class AllocationRow(NamedTuple):
     category: str
     invoice: str
     line: int
+    member: str
     amount: int
     position: int
 
@@ -226,8 +227,8 @@ class ItemRegister(Protocol):
 
     def invoices(self, numbers: Sequence[str]) -> list[InvoiceRow]: ...
 
-    def open_items(self, account: str, invoices: Sequence[str] | None = None) -> list[ItemRow]:
-        """Positive items with something collectible, in item order (PAY-040)."""
+    def open_items(self, account: str, named: Sequence[str] = ()) -> list[ItemRow]:
+        """Positive items with something collectible, in item order (PAY-040); of `named` invoices all of them."""
         ...
 
     def credit_items(self, account: str) -> list[ItemRow]:
@@ -258,13 +259,25 @@ class ItemRegister(Protocol):
         """Money on the items of these invoices, in order of allocation."""
         ...
 
-    def allocations_of(self, record: str, invoices: Sequence[str] | None = None) -> list[AllocationRow]: ...
+    def allocations_of(self, record: str) -> list[AllocationRow]:
+        """Money of the record on items, in item order (PAY-040)."""
+        ...
 
     def unapplied_records(self, account: str) -> list[UnappliedRow]:
         """Records in force with unapplied money, in consumption order within their category (PAY-083)."""
         ...
 
-    def records_of_payment(self, payment: str) -> list[str]: ...
+    def records_of_payment(self, payment: str) -> list[str]:
+        """Ids of a payment's records, in order of their creation."""
+        ...
+
+    def account_of_record(self, record: str) -> str | None:
+        """The account of a payment record."""
+        ...
+
+    def account_of_invoice(self, invoice: str) -> tuple[str, bool] | None:
+        """The account of an invoice and whether the invoice is live; None when there is no such invoice."""
+        ...
 
     def pairs_of(self, invoice: str) -> list[PairRow]:
         """Every pair of credit and charge that the invoice takes part in."""

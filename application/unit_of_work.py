@@ -93,6 +93,13 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    def flush(self) -> None:
+        """Write what was appended so far, still inside the transaction, so that ports see it.
+
+        From here on only streams under this unit's locks may be loaded: the transaction has its place in the log.
+        """
+        ...
+
     def expect_main(
         self,
         aggregate: Aggregate[S],

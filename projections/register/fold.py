@@ -31,7 +31,7 @@ from domain.invoices.invoice import (
 from domain.invoices.lines import LineChunk
 from domain.members.dead_letter import DeadLetterDiscarded, DeadLetterResolved, MemberTransactionDeadLettered
 from domain.members.placements import Placement
-from domain.members.record import (
+from domain.members.events import (
     BillingRewritten,
     MemberAnybChanged,
     MemberPremiumStarted,

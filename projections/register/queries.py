@@ -163,13 +163,13 @@ class ItemQueries(_Queries):
         )
         return [InvoiceRow(*row) for row in self._rows(sql, {"numbers": list(numbers)})]
 
-    def open_items(self, account: str, invoices: Sequence[str] | None = None) -> list[ItemRow]:
-        condition = "" if invoices is None else " and v.invoice = any(%(invoices)s)"
+    def open_items(self, account: str, named: Sequence[str] = ()) -> list[ItemRow]:
         sql = (
-            f"select {_ITEM}{_ITEM_SOURCE} where v.account = %(account)s and v.live and v.remaining_due <> 0{condition}"
-            f" and i.billed > 0 and i.billed > i.paid + i.offset_amount + i.written_off + i.held{_ITEM_ORDER}"
+            f"select {_ITEM}{_ITEM_SOURCE} where v.account = %(account)s and v.live and i.billed > 0"
+            " and (v.remaining_due <> 0 and i.billed > i.paid + i.offset_amount + i.written_off + i.held"
+            f" or v.invoice = any(%(named)s)){_ITEM_ORDER}"
         )
-        return self._items(sql, {"account": account, "invoices": list(invoices or ())})
+        return self._items(sql, {"account": account, "named": list(named)})
 
     def credit_items(self, account: str) -> list[ItemRow]:
         sql = (
@@ -224,20 +224,28 @@ class ItemQueries(_Queries):
 
     def allocations_on(self, invoices: Sequence[str]) -> list[AllocationRow]:
         sql = (
-            "select a.record, r.category, a.invoice, a.line, a.amount, a.position from {allocation} a join {record} r"
-            " on r.record = a.record where a.invoice = any(%(invoices)s)"
-            " order by a.position, a.record, a.invoice, a.line"
+            "select a.record, r.category, a.invoice, a.line, i.member, a.amount, a.position from {allocation} a"
+            " join {record} r on r.record = a.record join {item} i on i.invoice = a.invoice and i.line = a.line"
+            " where a.invoice = any(%(invoices)s) order by a.position, a.record, a.invoice, a.line"
         )
         return [AllocationRow(*row) for row in self._rows(sql, {"invoices": list(invoices)})]
 
-    def allocations_of(self, record: str, invoices: Sequence[str] | None = None) -> list[AllocationRow]:
-        condition = "" if invoices is None else " and a.invoice = any(%(invoices)s)"
+    def allocations_of(self, record: str) -> list[AllocationRow]:
         sql = (
-            "select a.record, r.category, a.invoice, a.line, a.amount, a.position from {allocation} a join {record} r"
-            f" on r.record = a.record where a.record = %(record)s{condition} order by a.invoice, a.line"
+            "select a.record, r.category, a.invoice, a.line, i.member, a.amount, a.position from {allocation} a"
+            " join {record} r on r.record = a.record join {item} i on i.invoice = a.invoice and i.line = a.line"
+            " join {invoice} v on v.invoice = i.invoice join {term} t on t.invoice = i.invoice and t.term = i.term"
+            f" where a.record = %(record)s{_ITEM_ORDER}"
         )
-        rows = self._rows(sql, {"record": record, "invoices": list(invoices or ())})
-        return [AllocationRow(*row) for row in rows]
+        return [AllocationRow(*row) for row in self._rows(sql, {"record": record})]
+
+    def account_of_record(self, record: str) -> str | None:
+        found = self._value("select account from {record} where record = %(record)s", {"record": record})
+        return None if found is None else str(found)
+
+    def account_of_invoice(self, invoice: str) -> tuple[str, bool] | None:
+        rows = self._rows("select account, live from {invoice} where invoice = %(invoice)s", {"invoice": invoice})
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def unapplied_records(self, account: str) -> list[UnappliedRow]:
         sql = (
@@ -247,7 +255,7 @@ class ItemQueries(_Queries):
         return [UnappliedRow(*row) for row in self._rows(sql, {"account": account})]
 
     def records_of_payment(self, payment: str) -> list[str]:
-        sql = "select record from {record} where payment = %(payment)s order by record"
+        sql = "select record from {record} where payment = %(payment)s order by length(record), record"
         return [row[0] for row in self._rows(sql, {"payment": payment})]
 
     def pairs_of(self, invoice: str) -> list[PairRow]:

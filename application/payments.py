@@ -1,0 +1,1088 @@
+"""Payments: money received, allocated, taken back, held and moved between accounts.
+
+Every handler works the same way: lock the accounts concerned in ascending order, read the open debt from the register,
+let the pure rules of domain.payments decide, append their events, and settle what follows on each account.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from application.command import AmountText, Command, CurrencyCode, Identifier, Outcome, Part, command, handles
+from application.register import AllocationRow, Directory, ItemRegister, ItemRow
+from application.settlement import settle
+from application.unit_of_work import Loaded, UnitOfWork
+from domain.accounts.account import ACCOUNT, Account
+from domain.errors import Problem, refuse, refuse_if_any
+from domain.money import AmountFormatError, CurrencyNotSupportedError, format_amount, parse_amount
+from domain.payments.allocation import OpenAccount, OpenInvoice, OpenItems
+from domain.payments.classification import (
+    AccountKind,
+    Category,
+    Cause,
+    Channel,
+    Explanation,
+    Initiation,
+    InternalSubtype,
+    Method,
+    PaymentDetails,
+    account_kind,
+    bank_processing_default,
+    hub_effective_date,
+    payment_number,
+    record_id,
+)
+from domain.payments.configuration import AllocationConfiguration, allocate_automatically, default_configuration
+from domain.payments.distribution import allocatable_problems, allocate, allocate_by_command, of_plan
+from domain.payments.hub import HUB_PAYMENT, HubPaymentAccepted
+from domain.payments.manual_allocation import TargetFacts, distribute_to_targets, execute_preset
+from domain.payments.payment import PAYMENT, AllocatedItems, PaymentRecord
+from domain.payments.reallocation import reallocate_payment
+from domain.payments.receiving import (
+    HubTarget,
+    NamedInvoice,
+    Offer,
+    PayingAccount,
+    designation_problems,
+    hub_instructions,
+    offer_problems,
+    receive,
+)
+from domain.payments.receiving import (
+    settle as settle_funds,
+)
+from domain.payments.suspense import needs_entry, open_entry, suspense_reference
+from domain.payments.targets import Instruction, Remainder, Target, TargetKind
+from domain.payments.transfer import TransferRequest, transfer
+from domain.payments.unallocation import freed_amount, unallocate_payment
+from domain.payments.withdrawal import RecordEvents, ReleaseTarget, decline, release, reverse, suspend
+
+ReasonCode = Annotated[str, Field(min_length=1, max_length=60)]
+FreeText = Annotated[str, Field(max_length=500)]
+
+
+class TargetPart(Part):
+    """Where money shall go: an invoice, a member's part of it, a member record, a master policy (PAY-064)."""
+
+    kind: TargetKind = TargetKind.INVOICE
+    amount: AmountText
+    invoice: Identifier | None = None
+    member_record: Identifier | None = None
+    master_policy: Identifier | None = None
+
+
+class MethodMembers(Command):
+    """How money came (PAY-014): a check needs number, date and reference; electronic money token and holder."""
+
+    method: Method = Method.CASH
+    reference: Identifier | None = None
+    check_number: Identifier | None = None
+    check_date: dt.date | None = None
+    token_profile: Identifier | None = None
+    account_holder: Annotated[str, Field(max_length=200)] | None = None
+
+    def details(
+        self,
+        channel: Channel,
+        *,
+        category: Category = Category.BANKING,
+        initiation: Initiation = Initiation.MANUAL,
+        bank_processing: bool | None = None,
+        hub_known: bool = False,
+        subtype: InternalSubtype | None = None,
+        related_entity: str | None = None,
+        customer: str | None = None,
+    ) -> PaymentDetails:
+        processed = bank_processing_default(self.method, channel) if bank_processing is None else bank_processing
+        return PaymentDetails(
+            category=category,
+            method=self.method,
+            initiation=initiation,
+            channel=channel,
+            bank_processing=processed,
+            hub_known=hub_known or processed,
+            subtype=subtype,
+            related_entity=related_entity,
+            reference=self.reference,
+            check_number=self.check_number,
+            check_date=self.check_date,
+            token_profile=self.token_profile,
+            account_holder=self.account_holder,
+            customer=customer,
+        )
+
+
+@command(
+    privilege="payment.apply",
+    room="07",
+    summary="Register a payment and allocate it",
+    rules=("PAY-018", "PAY-063", "PAY-064", "PAY-065", "PAY-067"),
+    refusals=(
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "ACCOUNT_NOT_ACTIVE",
+        "AMOUNT_INVALID",
+        "CURRENCY_MISMATCH",
+        "EFFECTIVE_DATE_IN_FUTURE",
+        "PAYMENT_DETAILS_INCOMPLETE",
+        "BANK_PROCESSING_NOT_ALLOWED",
+        "OVER_ALLOCATED",
+        "CAPABILITY_NOT_AVAILABLE",
+        "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "INVOICE_SETTLED",
+        "AMOUNT_EXCEEDS_INVOICE_DUE",
+        "REMAINDER_CHOICE_REQUIRED",
+    ),
+    example={
+        "account": "LB000000018",
+        "amount": "500.00",
+        "method": "CHECK",
+        "check_number": "10045",
+        "check_date": "2025-01-20",
+        "reference": "CHK-10045",
+        "allocation": "RULES",
+    },
+)
+class ApplyPayment(MethodMembers):
+    """`allocation` RULES lets the account's configuration allocate, oldest invoice first; TARGETS serves `targets`.
+
+    With targets that do not use up the amount, `remainder` says what becomes of the rest.
+    """
+
+    account: Identifier
+    amount: AmountText
+    currency: CurrencyCode | None = None
+    effective_date: dt.date | None = None
+    expiration_date: dt.date | None = None
+    bank_processing: bool | None = None
+    channel: Literal["UI", "PORTAL", "EXTERNAL"] = "UI"
+    allocation: Literal["RULES", "TARGETS"] | None = None
+    targets: Annotated[tuple[TargetPart, ...], Field(max_length=1000)] = ()
+    remainder: Remainder | None = None
+
+
+class HubTargetPart(Part):
+    """One target of a hub payment: account, invoice or both; a single target may leave the amount out (PAY-025)."""
+
+    account: Identifier | None = None
+    invoice: Identifier | None = None
+    amount: AmountText | None = None
+
+
+@command(
+    privilege="integration.hub",
+    room="07",
+    summary="Accept a payment routed by the Payment Hub",
+    rules=("PAY-024", "PAY-025", "PAY-026", "PAY-027", "PAY-029", "PAY-048"),
+    refusals=(
+        "PAYMENT_DATA_MISSING",
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "ACCOUNT_NOT_ACTIVE",
+        "CURRENCY_MISMATCH",
+        "AMOUNT_INVALID",
+        "INSTRUCTION_SUM_MISMATCH",
+        "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "IDEMPOTENCY_CONFLICT",
+    ),
+    example={
+        "payment_reference": "HUB-000001",
+        "amount": "750.00",
+        "currency": "USD",
+        "method": "EFT_ACH",
+        "token_profile": "TP-1",
+        "account_holder": "Northwind Mills",
+        "targets": [{"account": "LB000000018"}],
+    },
+)
+class AcceptHubPayment(MethodMembers):
+    """One payment for one or several accounts; the same reference with the same body gives the first answer."""
+
+    payment_reference: Identifier
+    amount: AmountText
+    currency: CurrencyCode
+    bank_processing_date: dt.date | None = None
+    targets: Annotated[tuple[HubTargetPart, ...], Field(max_length=500)]
+
+
+@command(
+    privilege="integration.payment",
+    room="07",
+    summary="Accept a payment from another payment source",
+    rules=("PAY-032",),
+    refusals=(
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "ACCOUNT_NOT_ACTIVE",
+        "AMOUNT_INVALID",
+        "CURRENCY_MISMATCH",
+        "OVER_ALLOCATED",
+        "AMOUNT_EXCEEDS_INVOICE_DUE",
+        "INVOICE_NOT_FOUND",
+    ),
+    example={"account": "LB000000018", "amount": "120.00", "designation": "UNAPPLIED"},
+)
+class AcceptExternalPayment(MethodMembers):
+    """Designated as unapplied, or for invoices with amounts; what is left over stays unapplied."""
+
+    account: Identifier
+    amount: AmountText
+    currency: CurrencyCode | None = None
+    effective_date: dt.date | None = None
+    designation: Literal["UNAPPLIED", "INVOICES"] = "UNAPPLIED"
+    targets: Annotated[tuple[HubTargetPart, ...], Field(max_length=500)] = ()
+
+
+@command(
+    privilege="integration.hub",
+    room="07",
+    summary="Take a status event of the Payment Hub",
+    rules=("PAY-020", "PAY-021", "PAY-022"),
+    refusals=("UNKNOWN_PAYMENT", "PAYMENT_EVENT_REJECTED", "REASON_NOT_FOR_METHOD"),
+    example={"hub_event_id": "EV-1", "payment": "PAY-00000001", "type": "COMPLETED"},
+)
+class ApplyHubPaymentEvent(Command):
+    """COMPLETED brings pending money in force, FAILED declines it; each event counts once."""
+
+    hub_event_id: Identifier
+    payment: Identifier
+    type: Literal["COMPLETED", "FAILED"]
+    reason: ReasonCode | None = None
+    text: FreeText | None = None
+
+
+@command(
+    privilege="payment.apply",
+    room="07",
+    summary="Allocate the unapplied money of a payment",
+    rules=("PAY-063", "PAY-066", "PAY-067", "PAY-068"),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PAYMENT_NOT_ALLOCATABLE",
+        "PAYMENT_LOCKED_BY_REFUND",
+        "OVER_ALLOCATED",
+        "INVOICE_SETTLED",
+        "AMOUNT_EXCEEDS_INVOICE_DUE",
+        "REMAINDER_CHOICE_REQUIRED",
+        "CONCURRENT_CHANGE",
+    ),
+    example={
+        "record": "PAY-00000001",
+        "targets": [{"invoice": "INV-00000001", "amount": "100.00"}],
+        "remainder": "KEEP_UNAPPLIED",
+    },
+)
+class AllocatePayment(Command):
+    """Targets in the order given, each on the dues left by those before it."""
+
+    record: Identifier
+    targets: Annotated[tuple[TargetPart, ...], Field(max_length=1000)] = ()
+    remainder: Remainder | None = None
+
+
+@command(
+    privilege="payment.unallocate",
+    room="07",
+    summary="Take a payment's money off invoices",
+    rules=("PAY-087", "PAY-089", "PAY-090", "PAY-091"),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PAYMENT_NOT_UNALLOCATABLE",
+        "NOTHING_TO_UNALLOCATE",
+        "PAYMENT_LOCKED_BY_REFUND",
+        "REASON_REQUIRED",
+    ),
+    example={"record": "PAY-00000001", "invoices": ["INV-00000001"], "reason": "MISAPPLIED"},
+)
+class UnallocatePayment(Command):
+    """The whole record, or only its money on the named invoices."""
+
+    record: Identifier
+    invoices: Annotated[tuple[Identifier, ...], Field(max_length=1000)] | None = None
+    reason: ReasonCode | None = None
+    text: FreeText | None = None
+
+
+@command(
+    privilege="payment.reallocate",
+    room="07",
+    summary="Move a payment's money to other invoices in one step",
+    rules=("PAY-100",),
+    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_REALLOCATABLE", "REALLOCATION_NOT_EQUAL", "CAPABILITY_NOT_AVAILABLE"),
+    example={
+        "record": "PAY-00000001",
+        "invoices": ["INV-00000001"],
+        "targets": [{"kind": "INVOICE", "invoice": "INV-00000002", "amount": "100.00"}],
+        "reason": "MISAPPLIED",
+    },
+)
+class ReallocatePayment(Command):
+    """Unallocates all or the named invoices and serves the targets with exactly that amount."""
+
+    record: Identifier
+    invoices: Annotated[tuple[Identifier, ...], Field(max_length=1000)] | None = None
+    targets: Annotated[tuple[TargetPart, ...], Field(max_length=1000)]
+    reason: ReasonCode | None = None
+    text: FreeText | None = None
+
+
+class WithdrawalMembers(Command):
+    """Base of what acts on the whole payment: all its records at once (PAY-001)."""
+
+    payment: Identifier
+    reason: ReasonCode | None = None
+    text: FreeText | None = None
+
+
+@command(
+    privilege="payment.reverse",
+    room="07",
+    summary="Reverse a payment entered or routed wrongly",
+    rules=("PAY-106", "PAY-109", "PAY-110", "PAY-111"),
+    refusals=("PAYMENT_NOT_FOUND", "SUSPENSION_REQUIRED", "PAYMENT_NOT_REVERSIBLE", "REASON_REQUIRED"),
+    example={"payment": "PAY-00000001", "reason": "ENTRY_ERROR"},
+)
+class ReversePayment(WithdrawalMembers):
+    """All its money leaves; what it paid is due again."""
+
+
+@command(
+    privilege="payment.decline",
+    room="07",
+    summary="Decline a payment that was not honoured",
+    rules=("PAY-107", "PAY-108", "PAY-110"),
+    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_DECLINABLE", "REASON_REQUIRED", "REASON_NOT_FOR_METHOD"),
+    example={"payment": "PAY-00000001", "reason": "INSUFFICIENT_FUNDS"},
+)
+class DeclinePayment(WithdrawalMembers):
+    """Reasons depend on the method; OTHER needs a text."""
+
+
+@command(
+    privilege="payment.suspend",
+    room="07",
+    summary="Suspend a payment: its money leaves to general suspense",
+    rules=("PAY-101", "PAY-102", "PAY-103"),
+    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_SUSPENDABLE", "REASON_REQUIRED"),
+    example={"payment": "PAY-00000001", "reason": "MISDIRECTED"},
+)
+class SuspendPayment(WithdrawalMembers):
+    """Bank money in force only; the payment can be released to accounts again."""
+
+
+class ReleaseTargetPart(Part):
+    """Where released money goes."""
+
+    account: Identifier
+    amount: AmountText
+    invoice: Identifier | None = None
+
+
+@command(
+    privilege="payment.release",
+    room="07",
+    summary="Release a suspended payment to accounts",
+    rules=("PAY-104",),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PAYMENT_NOT_SUSPENDED",
+        "RELEASE_AMOUNT_MISMATCH",
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "ACCOUNT_NOT_ACTIVE",
+    ),
+    example={"payment": "PAY-00000001", "targets": [{"account": "LB000000018", "amount": "500.00"}]},
+)
+class ReleaseSuspendedPayment(Command):
+    """The targets add up to the suspended amount; allocation follows by the rules."""
+
+    payment: Identifier
+    targets: Annotated[tuple[ReleaseTargetPart, ...], Field(max_length=100)]
+
+
+@command(
+    privilege="payment.transfer",
+    room="07",
+    summary="Transfer a payment's money to other accounts",
+    rules=("PAY-112", "PAY-113", "PAY-114", "PAY-115"),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PAYMENT_NOT_TRANSFERABLE",
+        "PAYMENT_LOCKED_BY_REFUND",
+        "TARGET_INVALID",
+        "TRANSFER_EXCEEDS_PAYMENT",
+        "REASON_REQUIRED",
+        "REASON_TEXT_REQUIRED",
+        "CONFIRMATION_REQUIRED",
+    ),
+    example={
+        "record": "PAY-00000001",
+        "reason": "MISAPPLIED",
+        "targets": [{"account": "LB000000026", "amount": "100.00"}],
+    },
+)
+class TransferPayment(Command):
+    """Needs the confirmations that apply: DRAFT_DELETION, MEMBER_UNAPPLIED_MOVE, UNALLOCATION, RETAIN_REMAINDER."""
+
+    record: Identifier
+    reason: ReasonCode | None = None
+    text: FreeText | None = None
+    targets: Annotated[tuple[ReleaseTargetPart, ...], Field(max_length=100)]
+    confirmations: Annotated[tuple[str, ...], Field(max_length=10)] = ()
+
+
+@command(
+    privilege="payment.internal.create",
+    room="07",
+    summary="Create an internal payment from a claim, a cash value or a premium loan",
+    rules=("PAY-117",),
+    refusals=(
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "INTERNAL_PAYMENT_NOT_ALLOWED",
+        "RELATED_ENTITY_REQUIRED",
+        "AMOUNT_INVALID",
+    ),
+    example={
+        "account": "LB000000018",
+        "subtype": "CLAIM_DEDUCTION",
+        "related_entity": "CLM-1",
+        "amount": "50.00",
+        "allocation": "RULES",
+    },
+)
+class CreateInternalPayment(Command):
+    """Never sent to the hub; allocated by the rules or to targets."""
+
+    account: Identifier
+    subtype: InternalSubtype
+    related_entity: Identifier | None = None
+    amount: AmountText
+    effective_date: dt.date | None = None
+    allocation: Literal["RULES", "TARGETS"] = "RULES"
+    targets: Annotated[tuple[TargetPart, ...], Field(max_length=1000)] = ()
+    remainder: Remainder | None = None
+
+
+# --- Facts -----------------------------------------------------------------------------------------------------------
+
+
+def kind_of(account: Account) -> AccountKind:
+    """The account's kind; an account without bill type is treated as a group account: it has no items to pay."""
+    if account.bill_type is None:
+        return AccountKind.LIST_BILL_TRUE_GROUP
+    mode = account.allocation_mode.value if account.allocation_mode else None
+    return account_kind(account.bill_type.value, mode)
+
+
+def paying_account(account: Account) -> PayingAccount:
+    return PayingAccount(account.number, bool(account.number), account.active, kind_of(account), account.currency)
+
+
+def minor(text: str, currency: str, pointer: str) -> int:
+    """Minor units of an amount text in the currency. Refused `AMOUNT_INVALID` for too many decimals (PAY-018)."""
+    try:
+        return parse_amount(text, currency)
+    except AmountFormatError as error:
+        raise refuse("AMOUNT_INVALID", str(error), pointer=pointer) from None
+    except CurrencyNotSupportedError as error:
+        raise refuse("CURRENCY_NOT_SUPPORTED", str(error), pointer="/currency") from None
+
+
+def configuration_of(account: Account) -> AllocationConfiguration:
+    """The allocation configuration of the account's kind (PAY-034)."""
+    return default_configuration(kind_of(account))
+
+
+def open_items(rows: Sequence[ItemRow]) -> OpenItems:
+    """The register's open items as the columns allocation works on."""
+    columns = list(zip(*rows, strict=True)) if rows else []
+    if not columns:
+        return OpenItems()
+    field = dict(zip(ItemRow._fields, columns, strict=True))
+    return OpenItems(
+        invoices=field["invoice"],
+        lines=field["line"],
+        members=field["member"],
+        coverages=field["coverage"],
+        sequences=field["sequence"],
+        sequence_dates=field["sequence_effective"],
+        billing_starts=field["billing_start"],
+        modal_starts=field["modal_start"],
+        products=field["coverage"],
+        due=tuple(row.due for row in rows),
+        master_policies=field["master_policy"],
+        held=field["held"],
+        offset=field["offset"],
+    )
+
+
+def open_account(unit: UnitOfWork, account: Account, named: Sequence[str] = ()) -> OpenAccount:
+    """Everything an allocation on the account is decided on, as the register has it now, `named` invoices whole."""
+    register = unit.port(ItemRegister)
+    live = register.live_invoices(account.number, open_only=False)
+    return OpenAccount(
+        open_items(register.open_items(account.number, named)),
+        tuple(OpenInvoice(row.number, row.due_date, row.period_start) for row in live),
+        configuration_of(account).spread,
+    )
+
+
+def allocated_items(rows: Iterable[AllocationRow]) -> AllocatedItems:
+    """Money of a record on lines, as columns."""
+    listed = list(rows)
+    return AllocatedItems(
+        tuple(row.invoice for row in listed),
+        tuple(row.line for row in listed),
+        tuple(row.member or None for row in listed),
+        tuple(row.amount for row in listed),
+    )
+
+
+def named_invoices(unit: UnitOfWork, numbers: Iterable[str | None]) -> dict[str, NamedInvoice]:
+    """What is known of the invoices that targets name."""
+    register = unit.port(ItemRegister)
+    found = {}
+    for number in dict.fromkeys(number for number in numbers if number):
+        known = register.account_of_invoice(number)
+        if known is not None:
+            found[number] = NamedInvoice(number, known[0], not known[1])
+    return found
+
+
+def _targets(parts: Sequence[TargetPart], currency: str) -> tuple[Target, ...]:
+    return tuple(
+        Target(
+            part.kind,
+            minor(part.amount, currency, f"/targets/{index}/amount"),
+            part.invoice,
+            part.member_record,
+            part.master_policy,
+        )
+        for index, part in enumerate(parts)
+    )
+
+
+def _target_facts(
+    unit: UnitOfWork, account: Account, targets: Sequence[Target], freed: Iterable[str] = ()
+) -> TargetFacts:
+    named = named_invoices(unit, (target.invoice for target in targets))
+    return TargetFacts(account.number, kind_of(account), open_account(unit, account, [*named, *freed]), named)
+
+
+def _account(unit: UnitOfWork, named: str, pointer: str = "/account") -> Loaded[Account]:
+    number = unit.port(Directory).resolve_account(named)
+    if number is None:
+        raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such billing account", pointer=pointer)
+    unit.lock(f"account:{number}")
+    return unit.load(ACCOUNT, number)
+
+
+def load_record(unit: UnitOfWork, record: str) -> tuple[Loaded[PaymentRecord], Loaded[Account]]:
+    """A payment record and its account, locked. Refused `PAYMENT_NOT_FOUND`."""
+    found = unit.port(ItemRegister).account_of_record(record)
+    if found is None:
+        raise refuse("PAYMENT_NOT_FOUND", "there is no such payment record", pointer="/record")
+    unit.lock(f"account:{found}")
+    loaded = unit.load(PAYMENT, record)
+    unit.expect_main(PAYMENT, loaded, status=lambda state: state.status.value, status_changed="PAYMENT_STATUS_CHANGED")
+    return loaded, unit.load(ACCOUNT, found)
+
+
+def _result(number: str, records: Sequence[Loaded[PaymentRecord]]) -> Outcome:
+    return Outcome(
+        {
+            "payment": number,
+            "records": [
+                {
+                    "record": one.identifier,
+                    "account": one.state.known.account,
+                    "status": one.state.status.value,
+                    "amount": format_amount(one.state.amount, one.state.known.currency),
+                    "unapplied": format_amount(one.state.unapplied, one.state.known.currency),
+                    "allocated": format_amount(one.state.items_total, one.state.known.currency),
+                    "currency": one.state.known.currency,
+                    "explanation": one.state.explanation.value if one.state.explanation else None,
+                    "version": one.version,
+                }
+                for one in records
+            ],
+        }
+    )
+
+
+# --- Receiving -------------------------------------------------------------------------------------------------------
+
+
+@handles(ApplyPayment)
+def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
+    account = _account(unit, command.account)
+    today = unit.today(account.state.time_zone)
+    currency = command.currency or account.state.currency
+    amount = minor(command.amount, currency, "/amount")
+    details = command.details(
+        Channel(command.channel), bank_processing=command.bank_processing, customer=account.state.owner
+    )
+    offer = Offer(amount, currency, details, today, command.effective_date or today, command.expiration_date)
+    refuse_if_any(offer_problems(offer, paying_account(account.state), today))
+    targets = _targets(command.targets, currency)
+    undirected = not targets and command.remainder is None
+    by_rules = command.allocation == "RULES" or (command.allocation is None and undirected)
+    number = payment_number(details.category, unit.next_number("payment"))
+    events = receive(
+        offer,
+        paying_account(account.state),
+        number=number,
+        record=number,
+        today=today,
+        preset=targets,
+        remainder=command.remainder or Remainder.KEEP_UNAPPLIED,
+    )
+    record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
+    warnings: tuple[Problem, ...] = ()
+    if record.state.in_force:
+        if by_rules:
+            record = _by_rules(unit, account.state, record, (), today)
+        else:
+            facts = _target_facts(unit, account.state, targets)
+            decided = distribute_to_targets(amount, targets, command.remainder, facts)
+            warnings = decided.warnings
+            record = unit.append(
+                PAYMENT, number, allocate_by_command(record.state, decided, date=today), effective_date=today
+            )
+    settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
+    answer = _result(number, [record])
+    return Outcome(answer.result, warnings)
+
+
+def _by_rules(
+    unit: UnitOfWork,
+    account: Account,
+    record: Loaded[PaymentRecord],
+    instructions: Sequence[Instruction],
+    today: dt.date,
+    *,
+    amount: int | None = None,
+    excluded: frozenset[str] = frozenset(),
+    designated_unapplied: bool = False,
+) -> Loaded[PaymentRecord]:
+    """Allocate a record's unapplied money by the account's rules; what stays opens a suspense entry (PAY-085)."""
+    plan = allocate_automatically(
+        configuration_of(account),
+        record.state.unapplied if amount is None else amount,
+        instructions,
+        open_account(unit, account),
+        excluded=excluded,
+        designated_unapplied=designated_unapplied,
+    )
+    events = allocate(record.state, of_plan(plan), cause=Cause.RULES, date=today)
+    if events:
+        record = unit.append(PAYMENT, record.identifier, events, effective_date=today)
+    if needs_entry(record.state):
+        reference = suspense_reference(unit.next_number("suspense"))
+        reason = record.state.explanation or Explanation.NO_ALLOCATION_DETAILS
+        opened = open_entry(record.state, reference=reference, reason=reason, receipt_date=today)
+        record = unit.append(PAYMENT, record.identifier, opened, effective_date=today)
+    return record
+
+
+@handles(AcceptHubPayment)
+def accept_hub_payment(command: AcceptHubPayment, unit: UnitOfWork) -> Outcome:
+    unit.lock(f"hub:{command.payment_reference}")
+    known = unit.load(HUB_PAYMENT, command.payment_reference)
+    fingerprint = hashlib.sha256(command.model_dump_json().encode()).hexdigest()
+    if known.version:
+        if known.state.fingerprint != fingerprint:
+            raise refuse("IDEMPOTENCY_CONFLICT", "the payment reference was used with another body")
+        identifiers = unit.port(ItemRegister).records_of_payment(known.state.payment)
+        return _result(known.state.payment, [unit.load(PAYMENT, one) for one in identifiers])
+    amount = minor(command.amount, command.currency, "/amount")
+    targets = [
+        HubTarget(
+            _resolved(unit, part.account),
+            part.invoice,
+            None if part.amount is None else minor(part.amount, command.currency, f"/targets/{index}/amount"),
+        )
+        for index, part in enumerate(command.targets)
+    ]
+    invoices = named_invoices(unit, (target.invoice for target in targets))
+    parts, problems = hub_instructions(amount, targets, list(invoices.values()))
+    unit.lock(*(f"account:{part.account}" for part in parts))
+    accounts = unit.load_many(ACCOUNT, (part.account for part in parts))
+    details = command.details(Channel.PAYMENT_HUB, bank_processing=False, hub_known=True, customer=None)
+    offers: list[tuple[Loaded[Account] | None, Offer, Sequence[Instruction]]] = []
+    for part in parts:
+        account = accounts.get(part.account)
+        state = account.state if account else Account()
+        today = unit.today(state.time_zone)
+        effective = hub_effective_date(command.bank_processing_date, command.check_date, today)
+        offer = Offer(part.amount, command.currency, details, today, effective)
+        problems += offer_problems(offer, paying_account(state), max(today, effective))
+        offers.append((account, offer, part.instructions))
+    refuse_if_any(_once(problems))
+    number = payment_number(details.category, unit.next_number("payment"))
+    written = []
+    for ordinal, (account, offer, instructions) in enumerate(offers, start=1):
+        assert account is not None
+        today = offer.transaction_date
+        record_number = record_id(number, ordinal)
+        events = receive(
+            offer,
+            paying_account(account.state),
+            number=number,
+            record=record_number,
+            today=max(today, offer.effective_date),
+        )
+        record = unit.append(PAYMENT, record_number, events, effective_date=offer.effective_date)
+        written.append(_by_rules(unit, account.state, record, instructions, today))
+    unit.append(
+        HUB_PAYMENT,
+        command.payment_reference,
+        [HubPaymentAccepted(reference=command.payment_reference, payment=number, fingerprint=fingerprint)],
+    )
+    for record in written:
+        settle(unit, record.state.known.account, record.state.items, "PAYMENT_ALLOCATED")
+    return _result(number, written)
+
+
+def _resolved(unit: UnitOfWork, named: str | None) -> str | None:
+    if named is None:
+        return None
+    return unit.port(Directory).resolve_account(named) or named
+
+
+def _once(problems: Sequence[Problem]) -> list[Problem]:
+    seen: dict[tuple[str, str | None, str], Problem] = {}
+    for problem in problems:
+        seen.setdefault((problem.code, problem.pointer, problem.message), problem)
+    return list(seen.values())
+
+
+@handles(AcceptExternalPayment)
+def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) -> Outcome:
+    account = _account(unit, command.account)
+    today = unit.today(account.state.time_zone)
+    currency = command.currency or account.state.currency
+    amount = minor(command.amount, currency, "/amount")
+    details = command.details(Channel.EXTERNAL, bank_processing=False, customer=account.state.owner)
+    offer = Offer(amount, currency, details, today, command.effective_date or today)
+    problems = offer_problems(offer, paying_account(account.state), today)
+    instructions = tuple(
+        Instruction(minor(part.amount or "0", currency, f"/targets/{index}/amount"), part.invoice)
+        for index, part in enumerate(command.targets)
+    )
+    dues = {
+        row.number: row.collectible_due
+        for row in unit.port(ItemRegister).live_invoices(account.identifier, open_only=True)
+    }
+    if command.designation == "INVOICES":
+        problems += designation_problems(amount, instructions, dues)
+    refuse_if_any(problems)
+    number = payment_number(details.category, unit.next_number("payment"))
+    events = receive(offer, paying_account(account.state), number=number, record=number, today=today)
+    record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
+    if command.designation == "INVOICES":
+        targets = tuple(Target(TargetKind.INVOICE, one.amount, one.invoice) for one in instructions)
+        facts = _target_facts(unit, account.state, targets)
+        decided = execute_preset(amount, targets, Remainder.KEEP_UNAPPLIED, facts)
+        events = allocate(record.state, decided, cause=Cause.INSTRUCTION, date=today)
+        record = unit.append(PAYMENT, number, events, effective_date=today)
+    else:
+        record = _by_rules(unit, account.state, record, (), today, designated_unapplied=True)
+    settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
+    return _result(number, [record])
+
+
+@handles(CreateInternalPayment)
+def create_internal_payment(command: CreateInternalPayment, unit: UnitOfWork) -> Outcome:
+    account = _account(unit, command.account)
+    today = unit.today(account.state.time_zone)
+    amount = minor(command.amount, account.state.currency, "/amount")
+    details = PaymentDetails(
+        category=Category.INTERNAL,
+        method=Method.INTERNAL,
+        initiation=Initiation.MANUAL,
+        channel=Channel.UI,
+        subtype=command.subtype,
+        related_entity=command.related_entity,
+        customer=account.state.owner,
+    )
+    offer = Offer(amount, account.state.currency, details, today, command.effective_date or today)
+    number = payment_number(Category.INTERNAL, unit.next_number("payment"))
+    events = receive(offer, paying_account(account.state), number=number, record=number, today=today)
+    record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
+    if command.allocation == "RULES":
+        record = _by_rules(unit, account.state, record, (), today)
+    else:
+        targets = _targets(command.targets, account.state.currency)
+        decided = distribute_to_targets(amount, targets, command.remainder, _target_facts(unit, account.state, targets))
+        record = unit.append(PAYMENT, number, allocate_by_command(record.state, decided, date=today))
+    settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
+    return _result(number, [record])
+
+
+@handles(ApplyHubPaymentEvent)
+def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> Outcome:
+    records, accounts = _whole_payment(unit, command.payment, unknown="UNKNOWN_PAYMENT")
+    if command.type == "FAILED":
+        reason = command.reason or "INSUFFICIENT_FUNDS"
+        events = decline(
+            [one.state for one in records],
+            _items_of(unit, records),
+            reason=reason,
+            text=command.text,
+            failed=True,
+            date=unit.today(accounts[0].state.time_zone),
+        )
+        return _withdrawn(unit, command.payment, records, events, "PAYMENT_DECLINED")
+    written = []
+    for record, account in zip(records, accounts, strict=True):
+        today = unit.today(account.state.time_zone)
+        preset, remainder = record.state.preset, record.state.preset_remainder
+        pending = not record.state.in_force
+        settled = unit.append(PAYMENT, record.identifier, settle_funds(record.state, today), effective_date=today)
+        if pending and preset:
+            facts = _target_facts(unit, account.state, preset)
+            decided = execute_preset(settled.state.unapplied, preset, remainder, facts)
+            events_of_record = allocate(settled.state, decided, cause=Cause.PRESET, date=today)
+            settled = unit.append(PAYMENT, record.identifier, events_of_record, effective_date=today)
+        elif pending:
+            settled = _by_rules(unit, account.state, settled, (), today)
+        written.append(settled)
+    for one in written:
+        settle(unit, one.state.known.account, one.state.items, "PAYMENT_ALLOCATED")
+    return _result(command.payment, written)
+
+
+# --- Allocating and taking off ---------------------------------------------------------------------------------------
+
+
+@handles(AllocatePayment)
+def allocate_payment(command: AllocatePayment, unit: UnitOfWork) -> Outcome:
+    record, account = load_record(unit, command.record)
+    today = unit.today(account.state.time_zone)
+    targets = _targets(command.targets, account.state.currency)
+    refuse_if_any(allocatable_problems(record.state))
+    decided = distribute_to_targets(
+        record.state.unapplied, targets, command.remainder, _target_facts(unit, account.state, targets)
+    )
+    events = allocate_by_command(record.state, decided, date=today)
+    if events:
+        record = unit.append(PAYMENT, record.identifier, events, effective_date=today)
+    settle(unit, account.identifier, decided.touched, "PAYMENT_ALLOCATED")
+    answer = _result(record.state.known.payment_number, [record])
+    return Outcome(answer.result, decided.warnings)
+
+
+@handles(UnallocatePayment)
+def unallocate(command: UnallocatePayment, unit: UnitOfWork) -> Outcome:
+    record, account = load_record(unit, command.record)
+    today = unit.today(account.state.time_zone)
+    items = allocated_items(unit.port(ItemRegister).allocations_of(record.identifier))
+    events = unallocate_payment(
+        record.state,
+        items,
+        invoices=command.invoices,
+        reason=command.reason,
+        text=command.text,
+        date=today,
+    )
+    left = frozenset(record.state.items) if command.invoices is None else frozenset(command.invoices)
+    freed = freed_amount(record.state, events)
+    record = unit.append(PAYMENT, record.identifier, events, effective_date=today)
+    touched = set(left)
+    if kind_of(account.state) is AccountKind.LIST_BILL_INDIVIDUAL and freed:
+        unit.flush()
+        record = _by_rules(unit, account.state, record, (), today, amount=freed, excluded=left)
+        touched |= set(record.state.items)
+    settle(unit, account.identifier, touched, "PAYMENT_UNALLOCATED")
+    return _result(record.state.known.payment_number, [record])
+
+
+@handles(ReallocatePayment)
+def reallocate(command: ReallocatePayment, unit: UnitOfWork) -> Outcome:
+    record, account = load_record(unit, command.record)
+    today = unit.today(account.state.time_zone)
+    targets = _targets(command.targets, account.state.currency)
+    items = allocated_items(unit.port(ItemRegister).allocations_of(record.identifier))
+    touched = set(record.state.items)
+    decided = reallocate_payment(
+        record.state,
+        items,
+        invoices=command.invoices,
+        targets=targets,
+        facts=_target_facts(unit, account.state, targets, touched),
+        reason=command.reason,
+        text=command.text,
+        date=today,
+    )
+    record = unit.append(PAYMENT, record.identifier, decided.events, effective_date=today)
+    settle(unit, account.identifier, touched | set(record.state.items), "PAYMENT_REALLOCATED")
+    answer = _result(record.state.known.payment_number, [record])
+    return Outcome(answer.result, decided.warnings)
+
+
+# --- Whole payments --------------------------------------------------------------------------------------------------
+
+
+def _whole_payment(
+    unit: UnitOfWork, payment: str, *, unknown: str = "PAYMENT_NOT_FOUND"
+) -> tuple[list[Loaded[PaymentRecord]], list[Loaded[Account]]]:
+    """All records of a payment and their accounts, locked in ascending order (PAY-001, PLT-012)."""
+    register = unit.port(ItemRegister)
+    identifiers = register.records_of_payment(payment)
+    if not identifiers:
+        raise refuse(unknown, "there is no such payment", pointer="/payment")
+    accounts = [register.account_of_record(one) for one in identifiers]
+    unit.lock(*(f"account:{one}" for one in accounts))
+    records = [unit.load(PAYMENT, one) for one in identifiers]
+    return records, [unit.load(ACCOUNT, one.state.known.account) for one in records]
+
+
+def _items_of(unit: UnitOfWork, records: Sequence[Loaded[PaymentRecord]]) -> dict[str, AllocatedItems]:
+    register = unit.port(ItemRegister)
+    return {one.identifier: allocated_items(register.allocations_of(one.identifier)) for one in records}
+
+
+def _withdrawn(
+    unit: UnitOfWork,
+    payment: str,
+    records: Sequence[Loaded[PaymentRecord]],
+    events: RecordEvents,
+    cause: str,
+) -> Outcome:
+    """Append what happened to each record and settle its account with the invoices it had paid."""
+    written = []
+    for record in records:
+        happened = events.get(record.identifier, [])
+        touched = set(record.state.items)
+        after = unit.append(PAYMENT, record.identifier, happened) if happened else record
+        settle(unit, record.state.known.account, touched, cause)
+        written.append(after)
+    return _result(payment, written)
+
+
+@handles(ReversePayment)
+def reverse_payment(command: ReversePayment, unit: UnitOfWork) -> Outcome:
+    records, accounts = _whole_payment(unit, command.payment)
+    events = reverse(
+        [one.state for one in records],
+        _items_of(unit, records),
+        reason=command.reason,
+        text=command.text,
+        date=unit.today(accounts[0].state.time_zone),
+    )
+    return _withdrawn(unit, command.payment, records, events, "PAYMENT_REVERSED")
+
+
+@handles(DeclinePayment)
+def decline_payment(command: DeclinePayment, unit: UnitOfWork) -> Outcome:
+    records, accounts = _whole_payment(unit, command.payment)
+    events = decline(
+        [one.state for one in records],
+        _items_of(unit, records),
+        reason=command.reason,
+        text=command.text,
+        date=unit.today(accounts[0].state.time_zone),
+    )
+    return _withdrawn(unit, command.payment, records, events, "PAYMENT_DECLINED")
+
+
+@handles(SuspendPayment)
+def suspend_payment(command: SuspendPayment, unit: UnitOfWork) -> Outcome:
+    records, accounts = _whole_payment(unit, command.payment)
+    events = suspend(
+        [one.state for one in records],
+        _items_of(unit, records),
+        reason=command.reason,
+        text=command.text,
+        date=unit.today(accounts[0].state.time_zone),
+    )
+    return _withdrawn(unit, command.payment, records, events, "PAYMENT_SUSPENDED")
+
+
+@handles(ReleaseSuspendedPayment)
+def release_suspended_payment(command: ReleaseSuspendedPayment, unit: UnitOfWork) -> Outcome:
+    named = {part.account: _resolved(unit, part.account) or part.account for part in command.targets}
+    unit.lock(*(f"account:{number}" for number in named.values()))
+    records, accounts = _whole_payment(unit, command.payment)
+    known = unit.load_many(ACCOUNT, named.values())
+    today = unit.today(accounts[0].state.time_zone)
+    currency = records[0].state.known.currency
+    targets = []
+    for index, part in enumerate(command.targets):
+        account = known.get(named[part.account])
+        targets.append(
+            ReleaseTarget(
+                paying_account(account.state if account else Account()),
+                minor(part.amount, currency, f"/targets/{index}/amount"),
+                record_id(command.payment, len(records) + index + 1),
+                part.invoice,
+            )
+        )
+    existing, new = release(
+        [one.state for one in records],
+        targets,
+        invoices=named_invoices(unit, (part.invoice for part in command.targets)),
+        date=today,
+    )
+    written = []
+    for identifier, events in {**existing, **new}.items():
+        record = unit.append(PAYMENT, identifier, events, effective_date=today)
+        if record.state.in_force and record.state.unapplied:
+            account = unit.load(ACCOUNT, record.state.known.account)
+            instructions = [
+                Instruction(target.amount, target.invoice)
+                for target in targets
+                if target.account.number == account.identifier
+            ]
+            record = _by_rules(unit, account.state, record, instructions, today)
+        written.append(record)
+    for record in written:
+        settle(unit, record.state.known.account, record.state.items, "PAYMENT_RELEASED")
+    return _result(command.payment, written)
+
+
+@handles(TransferPayment)
+def transfer_payment(command: TransferPayment, unit: UnitOfWork) -> Outcome:
+    named = {part.account: _resolved(unit, part.account) or part.account for part in command.targets}
+    source_account = unit.port(ItemRegister).account_of_record(command.record)
+    unit.lock(*(f"account:{number}" for number in (*named.values(), source_account or "")))
+    record, account = load_record(unit, command.record)
+    known = unit.load_many(ACCOUNT, named.values())
+    currency = account.state.currency
+    payment = record.state.known.payment_number
+    ordinal = len(unit.port(ItemRegister).records_of_payment(payment))
+    targets = []
+    for index, part in enumerate(command.targets):
+        target = known.get(named[part.account])
+        state = target.state if target else Account(number=named[part.account])
+        there = PayingAccount(named[part.account], target is not None, state.active, kind_of(state), state.currency)
+        targets.append(
+            TransferRequest(
+                there,
+                minor(part.amount, currency, f"/targets/{index}/amount"),
+                record_id(payment, ordinal + index + 1),
+            )
+        )
+    today = unit.today(account.state.time_zone)
+    touched = set(record.state.items)
+    events, arrivals = transfer(
+        record.state,
+        allocated_items(unit.port(ItemRegister).allocations_of(record.identifier)),
+        targets,
+        reason=command.reason,
+        text=command.text,
+        confirmations=frozenset(command.confirmations) | unit.confirmations,
+        date=today,
+    )
+    written = [unit.append(PAYMENT, record.identifier, events, effective_date=today)]
+    written += [unit.append(PAYMENT, one, happened) for one, happened in arrivals.items()]
+    settle(unit, account.identifier, touched, "PAYMENT_TRANSFERRED")
+    for one in written[1:]:
+        settle(unit, one.state.known.account, (), "PAYMENT_TRANSFERRED")
+    return _result(payment, written)
