@@ -264,7 +264,8 @@ def _plain_charges(
         for sequence, share in shares:
             found.append(
                 Charge(
-                    member, account, amount.key, sequence.root, modality, start, end, start, end, days, True, annual,
+                    member, account, amount.key, sequence.root, modality, start, end, start, end,
+                    days if annual else 0, True, annual,
                     share, 0, sequence.number, sequence.sequence_id,
                     None if sequence is SINGLE else sequence.effective, location, division, True, None, payroll,
                 )

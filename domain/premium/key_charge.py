@@ -23,7 +23,7 @@ from domain.errors import refuse
 from domain.money import half_up_ratio, split_proportionally
 from domain.premium.account_terms import AccountTerms
 from domain.premium.modal import DailyRate
-from domain.premium.sequences import SINGLE, SubPeriod, holder_changes, holdings_on, split
+from domain.premium.sequences import SINGLE, SubPeriod, by_number, holder_changes, holdings_on, split
 from domain.premium.timeline import CoverageAmount, RunningWaiver, Segment, Timeline
 from domain.premium.transactions import ItemKey, PremiumSequence
 
@@ -182,7 +182,7 @@ def sequence_amounts(timeline: Timeline, charge: KeyCharge) -> list[tuple[Premiu
         sequences,
     )
     if not shares:
-        return [(one, 0, 0) for one in sorted(set(sequences), key=lambda one: (one.number, one.sequence_id))]
+        return [(one, 0, 0) for one in by_number(sequences)]
     return [(share.sequence, share.gross, share.net) for share in shares]
 
 

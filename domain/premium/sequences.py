@@ -126,7 +126,7 @@ def split(
     those of the non-waived ones, `sequences` all that occur in them (of two with one root the later one stands for it).
     The shares add up to gross and net exactly; no net share is above its gross share (PRM-053).
     """
-    ordered = _by_number(sequences)
+    ordered = by_number(sequences)
     roots = [one.root for one in ordered]
     gross_shares = _shares(gross, charged, roots)
     net_shares = _shares(net, payable, roots)
@@ -138,7 +138,8 @@ def split(
     )
 
 
-def _by_number(sequences: Sequence[PremiumSequence]) -> list[PremiumSequence]:
+def by_number(sequences: Sequence[PremiumSequence]) -> list[PremiumSequence]:
+    """One sequence a lineage, the later one of two, ascending by number."""
     latest = {one.root: one for one in sequences}
     return sorted(latest.values(), key=lambda one: (one.number, one.effective, one.sequence_id))
 
