@@ -1,0 +1,130 @@
+"""Running a job by hand, and following a run (PLT-051, PLT-055).
+
+GET  /v1/jobs             the jobs
+POST /v1/jobs/{JobName}   start a run; answers 202 with it
+GET  /v1/jobs/{run_id}    the run and its progress
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.edge import Edge
+from api.problems import RequestRefused, not_found, to_json
+from application.dispatch import Layer
+from application.jobs import JobRun, JobRunner, RunRequest
+from domain.errors import Problem
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_MAX_ACCOUNTS: Final = 10_000
+
+
+class Jobs:
+    """The endpoints of jobs."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(dependencies=[Depends(self._edge.authenticate)], include_in_schema=False)
+        router.add_api_route("/v1/jobs", self.catalogue, methods=["GET"])
+        router.add_api_route("/v1/jobs/{run_id:uuid}", self.run, methods=["GET"])
+        router.add_api_route("/v1/jobs/{job}", self.start, methods=["POST"])
+        return router
+
+    async def catalogue(self, request: Request) -> Response:
+        """The jobs that may be run by hand."""
+        self._edge.require(request, "job.view", "job.run")
+        runner = self._edge.services.jobs
+        jobs = [] if runner is None else [runner.jobs()[name] for name in sorted(runner.jobs())]
+        members = [{"name": job.name, "summary": job.summary, "privilege": job.privilege} for job in jobs]
+        return Response(to_json({"jobs": members}), 200, {}, "application/json")
+
+    async def start(self, request: Request, job: str) -> Response:
+        """Start a run."""
+        runner = self._edge.services.jobs
+        kind = runner.jobs().get(job) if runner else None
+        principal = self._edge.require(request, "job.run", *((kind.privilege,) if kind else ()))
+        selection = _selection(job, await self._edge.json(request))
+        if runner is None or kind is None:
+            raise not_found("there is no such job")
+        run = await self._edge.run(runner.start, selection, principal)
+        return Response(to_json(run_document(run)), 202, {"Location": f"/v1/jobs/{run.run_id}"}, "application/json")
+
+    async def run(self, request: Request, run_id: UUID) -> Response:
+        """A run and its progress."""
+        self._edge.require(request, "job.view", "job.run")
+        runner: JobRunner | None = self._edge.services.jobs
+        run = await self._edge.run(runner.run, run_id) if runner else None
+        if run is None:
+            raise not_found("there is no such run")
+        return Response(to_json(run_document(run)), 200, {}, "application/json")
+
+
+def run_document(run: JobRun) -> dict[str, Any]:
+    """A run as JSON."""
+    return {
+        "run_id": str(run.run_id),
+        "job": run.job,
+        "state": str(run.state),
+        "run_date": run.run_date,
+        "trigger": run.trigger,
+        "selected": run.selected,
+        "done": run.done,
+        "skipped": dict(run.skipped),
+        "failed": run.failed,
+        "left": run.left,
+        "last_item": run.last_item,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "failures": [{"item": item, "code": code} for item, code in run.failures],
+    }
+
+
+def _selection(job: str, value: Any) -> RunRequest:
+    """Run date and accounts, from the body. Raises REQUEST_INVALID with every problem."""
+    if not isinstance(value, dict):
+        raise RequestRefused(Layer.FACADE, Problem("REQUEST_INVALID", "a selection is a JSON object", pointer=""))
+    problems = [
+        Problem("REQUEST_INVALID", "this is no member of a selection", pointer=f"/{name[:100]}")
+        for name in value
+        if name not in ("run_date", "accounts", "excluded_accounts")
+    ]
+    run_date = value.get("run_date")
+    if run_date is not None and not _is_date(run_date):
+        problems.append(Problem("REQUEST_INVALID", "the run date is a date YYYY-MM-DD", pointer="/run_date"))
+    for name in ("accounts", "excluded_accounts"):
+        if not _are_accounts(value.get(name) or []):
+            message = f"a list of at most {_MAX_ACCOUNTS} account numbers"
+            problems.append(Problem("REQUEST_INVALID", message, pointer=f"/{name}"))
+    if problems:
+        raise RequestRefused(Layer.FACADE, problems)
+    return RunRequest(
+        job,
+        None if run_date is None else dt.date.fromisoformat(run_date),
+        tuple(value.get("accounts") or ()),
+        tuple(value.get("excluded_accounts") or ()),
+    )
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(_DATE.fullmatch(value) and dt.date.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _are_accounts(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= _MAX_ACCOUNTS
+        and all(isinstance(entry, str) and 1 <= len(entry) <= 100 for entry in value)
+    )
