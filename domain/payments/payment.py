@@ -840,6 +840,13 @@ def in_chunks(lines: Sequence[InvoiceLines], size: int = LINES_PER_EVENT) -> Ite
         yield tuple(portion)
 
 
+def record_lines(lines: Iterable[InvoiceLines]) -> Iterator[tuple[str, int, int]]:
+    """The columns as rows: invoice, line number, amount."""
+    for part in lines:
+        for line, amount in zip(part.lines, part.amounts, strict=True):
+            yield part.invoice, line, amount
+
+
 def move_to_items(
     state: PaymentRecord,
     lines: Sequence[InvoiceLines],

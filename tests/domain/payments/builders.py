@@ -125,7 +125,7 @@ def details(category: Category = Category.BANKING, **overrides: object) -> Payme
     }
     if category is Category.INTERNAL:
         values |= {"subtype": InternalSubtype.CLAIM_DEDUCTION, "related_entity": "CLM-1"}
-    return PaymentDetails(**(values | overrides))  # type: ignore[arg-type]
+    return PaymentDetails(**(values | overrides))
 
 
 def account(kind: AccountKind, number: str = "BA-1") -> PayingAccount:
@@ -140,7 +140,7 @@ def offer(amount: int, stated: PaymentDetails | None = None, **overrides: object
         "transaction_date": TODAY,
         "effective_date": TODAY,
     }
-    return Offer(**(values | overrides))  # type: ignore[arg-type]
+    return Offer(**(values | overrides))
 
 
 def record(

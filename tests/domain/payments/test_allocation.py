@@ -36,7 +36,7 @@ ON = SpreadSettings(use_priority_rules=True)
 
 def amounts(lines: object, rows: list[Row]) -> list[int]:
     """What each row got, in the order of the rows."""
-    got = by_line(lines)  # type: ignore[arg-type]
+    got = by_line(lines)
     counts: dict[str, int] = {}
     result = []
     for row in rows:
@@ -321,7 +321,7 @@ def test_the_order_in_which_items_are_read_never_changes_who_gets_what(
 ) -> None:
     items, invoices = open_items(rows), open_invoices("INV-1", "INV-2", "INV-3")
     order = list(range(len(rows)))
-    shuffler.shuffle(order)  # type: ignore[attr-defined]
+    shuffler.shuffle(order)
     shuffled = OpenItems(
         *(
             [column[row] for row in order]

@@ -9,7 +9,7 @@ from domain.payments.allocation import ActiveWriteOff, OpenAccount, SpreadSettin
 from domain.payments.classification import AccountKind, Bucket, Cause, Explanation, PaymentStatus
 from domain.payments.distribution import allocate, allocate_by_command
 from domain.payments.manual_allocation import TargetFacts, distribute_to_targets, execute_preset, target_warnings
-from domain.payments.payment import fold
+from domain.payments.payment import RefundLockSet, fold
 from domain.payments.receiving import NamedInvoice
 from domain.payments.targets import Remainder, Target, TargetKind
 from tests.domain.payments.builders import (
@@ -192,9 +192,9 @@ def test_a_members_unapplied_money_serves_that_member_only() -> None:
     known = facts(LBI, [Row("INV-1", 5000, member="MR-1"), Row("INV-1", 1000, member="MR-2")])
     from_member = {"source": Bucket.MEMBER_UNAPPLIED, "member": "MR-1"}
     with pytest.raises(Refusal) as refused:
-        distribute_to_targets(2000, [member("MR-2", 1000), invoice("INV-1", 1000)], None, known, **from_member)  # type: ignore[arg-type]
+        distribute_to_targets(2000, [member("MR-2", 1000), invoice("INV-1", 1000)], None, known, **from_member)
     assert codes(refused.value) == ["SOURCE_NOT_FOR_MEMBER", "SOURCE_NOT_FOR_MEMBER"]
-    done = distribute_to_targets(6000, [], Remainder.DISTRIBUTE, known, **from_member)  # type: ignore[arg-type]
+    done = distribute_to_targets(6000, [], Remainder.DISTRIBUTE, known, **from_member)
     assert (by_line(done.lines), done.rest) == ({("INV-1", 1): 5000}, 1000)
 
 
@@ -208,7 +208,7 @@ def test_a_master_policy_is_walked_and_its_rest_stays_unapplied_with_the_referen
     payment = record(AccountKind.SELF_BILL, 6000)
     events = allocate_by_command(payment, done, date=TODAY)
     explained = [event for event in events if type(event).__name__ == "UnappliedExplained"]
-    assert [event.master_policy for event in explained] == ["MP-2"]  # type: ignore[attr-defined]
+    assert [event.master_policy for event in explained] == ["MP-2"]
 
 
 @pytest.mark.rule("PAY-E07", "PAY-076", "PAY-020")
@@ -225,8 +225,6 @@ def test_a_preset_serves_what_its_targets_still_take_and_keeps_the_rest() -> Non
 
 @pytest.mark.rule("PAY-063")
 def test_money_locked_by_a_refund_or_not_in_force_is_not_allocated() -> None:
-    from domain.payments.payment import RefundLockSet
-
     payment = record(LBG, 1000)
     locked = fold(payment, [RefundLockSet(record=payment.known, refund="RF-1")])
     done = distribute_to_targets(1000, [], Remainder.KEEP_UNAPPLIED, facts(LBG, [Row("INV-1", 1)]))
