@@ -120,10 +120,15 @@ class CommandAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a handler returns beside the events it appended: JSON-ready result members and warnings."""
+    """What a handler returns beside the events it appended: JSON-ready result members and warnings.
+
+    `once` are members told in the answer to the first accepted command alone and stored nowhere, such as the secret of
+    a new API key (PLT-095): a repeated command is answered without them, and a dry run has none.
+    """
 
     result: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[Problem] = ()
+    once: Mapping[str, Any] = field(default_factory=dict)
 
 
 C = TypeVar("C", bound=Command)
