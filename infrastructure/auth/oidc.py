@@ -149,7 +149,7 @@ def _header_of(token: str) -> tuple[str, str]:
 def _text(claims: Mapping[str, Any], *names: str) -> str | None:
     for name in names:
         value = claims.get(name)
-        if isinstance(value, str) and _NAME.match(value):
+        if isinstance(value, str) and _NAME.fullmatch(value):
             return value
     return None
 

@@ -1,0 +1,42 @@
+"""Finds what became of a command in the audit trail and among the stored answers (PLT-010)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from application.command_status import CommandState, CommandStatus
+from infrastructure.postgres.database import Database
+
+_STATUS = """
+SELECT a.command, a.client, a.outcome, a.recorded_at, a.correlation_id, a.layer, a.codes, s.answer
+  FROM command_audit a
+  LEFT JOIN stored_answer s ON s.client = a.client AND s.key = a.idempotency_key AND s.command_id = a.command_id
+ WHERE a.command_id = %s
+ ORDER BY a.position
+ LIMIT 1
+"""
+
+
+class PostgresCommandStatus:
+    """Reads from the writers' side, so that a command that was answered is found."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def status(self, command_id: UUID) -> CommandStatus | None:
+        with self._database.writing() as connection:
+            row = connection.execute(_STATUS, [command_id]).fetchone()
+        if row is None:
+            return None
+        command, client, outcome, recorded_at, correlation_id, layer, codes, answer = row
+        return CommandStatus(
+            command_id=command_id,
+            command=command,
+            client=client,
+            state=CommandState.FAILED if outcome in ("REFUSED", "FAILED") else CommandState.DONE,
+            recorded_at=recorded_at,
+            correlation_id=correlation_id,
+            layer=layer,
+            codes=tuple(codes),
+            answer=answer,
+        )
