@@ -1,0 +1,1 @@
+"""What partner files say, free of their formats: enrolment, remittance, bank statements, and why a file is refused."""
