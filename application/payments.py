@@ -14,13 +14,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from application.command import AmountText, Command, CurrencyCode, Identifier, Outcome, Part, command, handles
+from application.parameters import account_keys, parameters_in_force
 from application.register import AllocationRow, Directory, ItemRegister, ItemRow
 from application.settlement import settle
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account
 from domain.errors import Problem, refuse, refuse_if_any
 from domain.money import AmountFormatError, CurrencyNotSupportedError, format_amount, parse_amount
-from domain.payments.allocation import OpenAccount, OpenInvoice, OpenItems
+from domain.payments.allocation import OpenAccount, OpenInvoice, OpenItems, Permissions, PriorityKey, SpreadSettings
 from domain.payments.classification import (
     AccountKind,
     Category,
@@ -37,7 +38,12 @@ from domain.payments.classification import (
     payment_number,
     record_id,
 )
-from domain.payments.configuration import AllocationConfiguration, allocate_automatically, default_configuration
+from domain.payments.configuration import (
+    AllocationConfiguration,
+    Approach,
+    Autoconsumption,
+    allocate_automatically,
+)
 from domain.payments.distribution import allocatable_problems, allocate, allocate_by_command, of_plan
 from domain.payments.hub import HUB_PAYMENT, HubPaymentAccepted
 from domain.payments.manual_allocation import TargetFacts, distribute_to_targets, execute_preset
@@ -493,9 +499,52 @@ def minor(text: str, currency: str, pointer: str) -> int:
         raise refuse("CURRENCY_NOT_SUPPORTED", str(error), pointer="/currency") from None
 
 
-def configuration_of(account: Account) -> AllocationConfiguration:
-    """The allocation configuration of the account's kind (PAY-034)."""
-    return default_configuration(kind_of(account))
+_ALLOCATION = (
+    "allocation.automated_allocation",
+    "allocation.approaches",
+    "allocation.allow_allocation_with_gaps",
+    "allocation.allow_allocation_of_mismatched_amounts",
+    "allocation.allow_partial_invoice_coverage",
+    "allocation.use_priority_rules",
+    "allocation.coverage_priority_order",
+    "autoconsumption.invoice_generation",
+    "autoconsumption.recurring",
+    "consumption.category_order",
+)
+
+
+def configuration_of(unit: UnitOfWork, account: Account) -> AllocationConfiguration:
+    """The allocation configuration of the account, from the parameters in force (PAY-034 to PAY-038)."""
+    values = parameters_in_force(unit, _ALLOCATION, account_keys(account), unit.today(account.time_zone))
+
+    def listed(name: str) -> tuple[str, ...]:
+        value = values[name]
+        return value if isinstance(value, tuple) else ()
+
+    kind = kind_of(account)
+    moments = {
+        Autoconsumption.INVOICE_GENERATION: "autoconsumption.invoice_generation",
+        Autoconsumption.RECURRING_PAYMENTS: "autoconsumption.recurring",
+    }
+    approaches = {"remittance_file": Approach.REMITTANCE_FILE, "allocation_rules": Approach.ALLOCATION_RULES}
+    return AllocationConfiguration(
+        row=f"PARAMETERS-{kind}",
+        strategy="PARAMETERS",
+        kind=kind,
+        automated=bool(values["allocation.automated_allocation"]),
+        approaches=tuple(approaches[one] for one in listed("allocation.approaches")),
+        permissions=Permissions(
+            bool(values["allocation.allow_allocation_with_gaps"]),
+            bool(values["allocation.allow_allocation_of_mismatched_amounts"]),
+            bool(values["allocation.allow_partial_invoice_coverage"]),
+        ),
+        spread=SpreadSettings(
+            bool(values["allocation.use_priority_rules"]),
+            tuple(PriorityKey(one) for one in listed("allocation.coverage_priority_order")),
+        ),
+        autoconsumption=frozenset(moment for moment, name in moments.items() if values[name]),
+        category_order=tuple(Category(one) for one in listed("consumption.category_order")),
+    )
 
 
 def open_items(rows: Sequence[ItemRow]) -> OpenItems:
@@ -528,7 +577,7 @@ def open_account(unit: UnitOfWork, account: Account, named: Sequence[str] = ()) 
     return OpenAccount(
         open_items(register.open_items(account.number, named)),
         tuple(OpenInvoice(row.number, row.due_date, row.period_start) for row in live),
-        configuration_of(account).spread,
+        configuration_of(unit, account).spread,
     )
 
 
@@ -672,7 +721,7 @@ def _by_rules(
 ) -> Loaded[PaymentRecord]:
     """Allocate a record's unapplied money by the account's rules; what stays opens a suspense entry (PAY-085)."""
     plan = allocate_automatically(
-        configuration_of(account),
+        configuration_of(unit, account),
         record.state.unapplied if amount is None else amount,
         instructions,
         open_account(unit, account),

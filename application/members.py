@@ -1,0 +1,993 @@
+"""Member records: every policy transaction, moves, employment, waivers and roll-on, and what they leave unbilled.
+
+A handler gathers the facts (master policy, set-up, accounts), lets `domain.members` decide, appends the events, and
+publishes what the accounts have not billed for the record from now on. A message that cannot be processed because
+something is not set up is kept as a dead letter and answered so; a business refusal goes back to the sender (PRM-009).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from application.command import AmountText, Command, Identifier, Outcome, Part, command, handles
+from application.pricing import terms_of_accounts
+from application.register import Directory, ItemRegister, PendingLetters, Placements
+from application.setups import earliest_effective_date_events, load_policy
+from application.unit_of_work import Loaded, UnitOfWork
+from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated, period_of
+from domain.accounts.bill_type import BillType
+from domain.accounts.setup import SETUP, Routed, RoutingAttributes, Setup, SetupType, route
+from domain.calendar.frequency import Frequency
+from domain.errors import Problem, Refusal, refuse
+from domain.members import anyb_publication
+from domain.members.dead_letter import (
+    CONFIGURATION_FAILURES,
+    DEAD_LETTER,
+    DeadLetterKind,
+    MemberTransactionDeadLettered,
+    Reason,
+    reasons_of,
+)
+from domain.members.decisions import decide, unpark
+from domain.members.record import MEMBER_RECORD, MemberRecord
+from domain.members.requests import (
+    NewMember,
+    PolicyFacts,
+    RollOnAction,
+    RollOnDecision,
+    RoutingKey,
+    TransactionFacts,
+    TransactionRequest,
+)
+from domain.members.rollon import instruct
+from domain.money import AmountFormatError, format_amount, half_up_ratio, parse_amount
+from domain.premium.anyb import InvoicedAmount
+from domain.premium.charges import ChargeKey
+from domain.premium.transactions import (
+    AmendmentKind,
+    ItemKey,
+    Origin,
+    PremiumAmount,
+    PremiumSequence,
+    SequenceHolder,
+    TransactionType,
+    WaiverSource,
+)
+from domain.products.master_policy import MasterPolicy, RollOnMode
+
+ShortText = Annotated[str, Field(max_length=100)]
+
+
+class HolderPart(Part):
+    """A holder's annual share of a premium sequence."""
+
+    party: Identifier
+    annual_amount: AmountText
+    effective_date: dt.date
+    expiration_date: dt.date | None = None
+
+
+class SequencePart(Part):
+    """A premium sequence of an item with its holders (MEM-033)."""
+
+    sequence_id: Identifier
+    number: Annotated[int, Field(ge=1, le=999)]
+    effective_date: dt.date
+    end_date: dt.date | None = None
+    replaces_sequence_id: Identifier | None = None
+    holders: Annotated[tuple[HolderPart, ...], Field(min_length=1, max_length=50)]
+
+
+class AmountPart(Part):
+    """The premium of one item key from the transaction's date: annual, or monthly, or both agreeing (MEM-020).
+
+    `removed` takes the key away from that date (PRM-061).
+    """
+
+    coverage: Identifier
+    plan: ShortText = ""
+    coverage_class: ShortText = ""
+    tier: ShortText = ""
+    sub_group: ShortText = ""
+    annual_amount: AmountText | None = None
+    monthly_amount: AmountText | None = None
+    removed: bool = False
+    sequences: Annotated[tuple[SequencePart, ...], Field(max_length=50)] = ()
+
+
+class RollOnDecisionPart(Part):
+    """The decision on one backed-off transaction; amounts re-rate it (PRM-112)."""
+
+    transaction_id: Identifier
+    action: RollOnAction
+    amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
+    rolled_on_as: Identifier | None = None
+
+
+class TransactionMembers(Command):
+    """What every policy transaction states (PRM-003). `transaction_id` is the sender's own key of it."""
+
+    transaction_id: Identifier | None = None
+    member_record: Identifier | None = None
+    effective_date: dt.date | None = None
+    transaction_date: dt.date | None = None
+    origin: Origin = Origin.POLICY
+
+
+_AMOUNTS = [{"coverage": "LIFE", "annual_amount": "1200.00"}]
+_COMMON = (
+    "TRANSACTION_INCOMPLETE",
+    "MEMBER_RECORD_NOT_FOUND",
+    "BEFORE_MEMBER_EFFECTIVE",
+    "OUTSIDE_PRODUCT_DATES",
+    "MEMBER_NOT_IN_FORCE",
+    "ROLL_ON_PENDING",
+    "MODAL_CALCULATION_BLOCKED",
+    "BILL_TYPE_MISMATCH",
+    "IDEMPOTENCY_CONFLICT",
+)
+
+
+@command(
+    privilege="policytxn.submit",
+    room="04",
+    summary="Apply New Business: a member record begins",
+    rules=("PRM-060", "PRM-101", "MEM-020", "MEM-067", "MEM-074"),
+    refusals=(
+        "MASTER_POLICY_NOT_FOUND",
+        "OOS_NEW_BUSINESS_NOT_SUPPORTED",
+        "MEMBER_RECORD_EXISTS",
+        "PREMIUM_AMOUNTS_INCONSISTENT",
+        "PREMIUM_KEY_DUPLICATE",
+        "CLASS_UNKNOWN",
+        *_COMMON,
+    ),
+    example={
+        "transaction_id": "TX-1001",
+        "member_record": "MR-1001",
+        "master_policy": "MP-100",
+        "customer": "P-1001",
+        "first_name": "Ada",
+        "last_name": "Miller",
+        "effective_date": "2025-01-01",
+        "amounts": _AMOUNTS,
+    },
+)
+class ApplyNewBusiness(TransactionMembers):
+    """The account follows from the billing set-up; without one the message becomes a dead letter."""
+
+    master_policy: Identifier
+    customer: Identifier | None = None
+    first_name: ShortText | None = None
+    last_name: ShortText | None = None
+    employee_id: ShortText | None = None
+    amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
+    modality: Frequency | None = None
+    payroll_frequency: Frequency | None = None
+    member_class: ShortText | None = None
+    location: ShortText | None = None
+    division: ShortText | None = None
+
+
+@command(
+    privilege="policytxn.submit",
+    room="04",
+    summary="Apply an amendment",
+    rules=("PRM-002", "PRM-061", "PRM-062", "PRM-063", "PRM-102", "PRM-116"),
+    refusals=("AMENDMENT_KIND_CONFLICT", "ROLL_ON_INCOMPLETE", *_COMMON),
+    example={
+        "transaction_id": "TX-1002",
+        "member_record": "MR-1001",
+        "effective_date": "2025-04-01",
+        "kinds": ["GENERAL"],
+        "amounts": [{"coverage": "LIFE", "annual_amount": "1320.00"}],
+    },
+)
+class ApplyAmendment(TransactionMembers):
+    """Keys not named keep their amount. Out of sequence, `roll_on_decisions` decide on what it backs off."""
+
+    kinds: Annotated[tuple[AmendmentKind, ...], Field(max_length=5)] = (AmendmentKind.GENERAL,)
+    amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
+    payroll_frequency: Frequency | None = None
+    member_class: ShortText | None = None
+    location: ShortText | None = None
+    division: ShortText | None = None
+    nonforfeiture: ShortText | None = None
+    reason: ShortText | None = None
+    roll_on_mode: RollOnMode | None = None
+    roll_on_decisions: Annotated[tuple[RollOnDecisionPart, ...], Field(max_length=100)] = ()
+
+
+@command(
+    privilege="billing.stop",
+    room="04",
+    summary="Stop billing a member whose cover goes on as nonforfeiture",
+    rules=("PRM-080", "PRM-081"),
+    refusals=("ALREADY_STOPPED", *_COMMON),
+    example={
+        "transaction_id": "TX-1003",
+        "member_record": "MR-1001",
+        "effective_date": "2025-05-01",
+        "nonforfeiture": "REDUCED_PAID_UP",
+    },
+)
+class StopBilling(TransactionMembers):
+    """Annual amounts are charged 0.00 from the date."""
+
+    nonforfeiture: ShortText | None = None
+
+
+@command(
+    privilege="billing.resume",
+    room="04",
+    summary="Resume billing a stopped member",
+    rules=("PRM-082", "PRM-083"),
+    refusals=("NO_ACTIVE_STOP_BILLING", "RESUME_REASON_INVALID", "RECONCILIATION_INCOMPLETE", *_COMMON),
+    example={
+        "transaction_id": "TX-1004",
+        "member_record": "MR-1001",
+        "effective_date": "2025-06-01",
+        "reason": "PAYMENT_RECEIVED",
+    },
+)
+class ResumeBilling(TransactionMembers):
+    """The amounts are those in force on the stop date as if the stop were disregarded."""
+
+    reason: ShortText | None = None
+    roll_on_mode: RollOnMode | None = None
+    roll_on_decisions: Annotated[tuple[RollOnDecisionPart, ...], Field(max_length=100)] = ()
+
+
+@command(
+    privilege="policytxn.submit",
+    room="04",
+    summary="Cancel a member record",
+    rules=("PRM-064",),
+    refusals=("ALREADY_CANCELLED", *_COMMON),
+    example={"transaction_id": "TX-1005", "member_record": "MR-1001", "effective_date": "2025-07-01"},
+)
+class ApplyCancellation(TransactionMembers):
+    """The effective date is not charged; on the member's first day the cancellation is flat."""
+
+    reason: ShortText | None = None
+
+
+@command(
+    privilege="policytxn.submit",
+    room="04",
+    summary="Rescind a cancellation",
+    rules=("PRM-065",),
+    refusals=("NO_CANCELLATION_IN_FORCE", "RESCIND_DATE_MISMATCH", *_COMMON),
+    example={"transaction_id": "TX-1006", "member_record": "MR-1001", "effective_date": "2025-07-01"},
+)
+class RescindCancellation(TransactionMembers):
+    """Voids the cancellation of the same date."""
+
+
+@command(
+    privilege="policytxn.submit",
+    room="04",
+    summary="Reinstate a cancelled member record",
+    rules=("PRM-066",),
+    refusals=("NO_CANCELLATION_IN_FORCE", "REINSTATEMENT_BEFORE_CANCELLATION", *_COMMON),
+    example={"transaction_id": "TX-1007", "member_record": "MR-1001", "effective_date": "2025-08-01"},
+)
+class ApplyReinstatement(TransactionMembers):
+    """Without lapse on the cancellation date, with lapse later; amounts as stated or as before."""
+
+    amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
+    roll_on_mode: RollOnMode | None = None
+    roll_on_decisions: Annotated[tuple[RollOnDecisionPart, ...], Field(max_length=100)] = ()
+
+
+@command(
+    privilege="policytxn.submit",
+    room="04",
+    summary="Renew a member record",
+    rules=("PRM-068", "PRM-101"),
+    refusals=("RENEWAL_NOT_ALLOWED", "OOS_RENEWAL_NOT_SUPPORTED", *_COMMON),
+    example={
+        "transaction_id": "TX-1008",
+        "member_record": "MR-1001",
+        "effective_date": "2026-01-01",
+        "amounts": [{"coverage": "LIFE", "annual_amount": "1260.00"}],
+    },
+)
+class ApplyRenewal(TransactionMembers):
+    """States the annual amounts from its date; issued invoices are kept."""
+
+    amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
+
+
+@command(
+    privilege="waiver.manage",
+    room="04",
+    summary="Waive the premium of a member",
+    rules=("PRM-090", "PRM-091", "PRM-092", "PRM-093", "PRM-094"),
+    refusals=(
+        "WAIVER_SOURCE_NOT_ALLOWED",
+        "WAIVER_OTHER_SOURCE_ACTIVE",
+        "WAIVER_DATE_MISALIGNED",
+        "WAIVER_DATES_INVALID",
+        "WAIVER_OVERLAP",
+        *_COMMON,
+    ),
+    example={
+        "transaction_id": "TX-1009",
+        "member_record": "MR-1001",
+        "source": "CLAIMS",
+        "effective_date": "2025-03-11",
+        "last_waived_day": "2025-04-20",
+    },
+)
+class ApplyPremiumWaiver(TransactionMembers):
+    """`end_date` is the first charged day (Policy), `last_waived_day` the last waived one (Claims); neither: open."""
+
+    source: WaiverSource
+    waiver_id: Identifier | None = None
+    end_date: dt.date | None = None
+    last_waived_day: dt.date | None = None
+    expiration_date: dt.date | None = None
+    coverages: Annotated[tuple[Identifier, ...], Field(max_length=50)] = ()
+    classification: Literal["IN_SCOPE", "OUT_OF_SCOPE"] = "IN_SCOPE"
+    apply_to_all_policies: bool = True
+
+
+@command(
+    privilege="waiver.manage",
+    room="04",
+    summary="End a premium waiver",
+    rules=("PRM-091", "PRM-095"),
+    refusals=("NO_ACTIVE_WAIVER", "WAIVER_SOURCE_NOT_ALLOWED", "WAIVER_DATES_INVALID", *_COMMON),
+    example={
+        "transaction_id": "TX-1010",
+        "member_record": "MR-1001",
+        "waiver_id": "TX-1009",
+        "effective_date": "2025-04-21",
+    },
+)
+class EndPremiumWaiver(TransactionMembers):
+    """The effective date is the first charged day; equal to the waiver's start it voids it."""
+
+    waiver_id: Identifier
+    source: WaiverSource | None = None
+
+
+@command(
+    privilege="policytxn.rollon",
+    room="04",
+    summary="Decide on backed-off transactions",
+    rules=("PRM-112", "PRM-113", "PRM-114", "PRM-117"),
+    refusals=("NOT_ROLL_ON_PENDING", "ROLL_ON_OUT_OF_ORDER", "ALREADY_DECIDED", "NOT_BACKED_OFF", *_COMMON),
+    example={"member_record": "MR-1001", "decisions": [{"transaction_id": "TX-1002", "action": "ROLL_ON"}]},
+)
+class InstructRollOn(Command):
+    """Roll on with re-rated or the original amounts, or drop; in chronological order."""
+
+    member_record: Identifier
+    decisions: Annotated[tuple[RollOnDecisionPart, ...], Field(min_length=1, max_length=200)]
+
+
+@command(
+    privilege="member.move",
+    room="03",
+    summary="Move a member to individual direct billing",
+    rules=("MEM-120", "MEM-121", "MEM-122", "MEM-124", "PRM-070"),
+    refusals=(
+        "ACCOUNT_SELECTION_MISSING",
+        "MODALITY_MISSING",
+        "MODALITY_NOT_ALLOWED",
+        "TRANSITION_DATE_NOT_AFTER_PREVIOUS",
+        "ALREADY_INDIVIDUAL_DIRECT",
+        *_COMMON,
+    ),
+    example={
+        "transaction_id": "TX-1011",
+        "member_record": "MR-1001",
+        "type": "PORTABILITY",
+        "effective_date": "2025-09-16",
+        "account": "ID000000018",
+        "modality": "MONTHLY",
+    },
+)
+class MoveMemberToIndividualDirect(TransactionMembers):
+    """CONTINUATION or PORTABILITY; amounts carry over, or are those stated."""
+
+    type: Literal["CONTINUATION", "PORTABILITY"]
+    account: Identifier | None = None
+    modality: Frequency | None = None
+    amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
+
+
+@command(
+    privilege="member.return",
+    room="03",
+    summary="Return a member from individual direct billing to its group",
+    rules=("MEM-125", "MEM-126", "MEM-127"),
+    refusals=(
+        "NOT_ON_INDIVIDUAL_DIRECT",
+        "RETURN_BEFORE_CONTINUATION",
+        "GROUP_ACCOUNT_NOT_ACTIVE",
+        "NO_GROUP_ACCOUNT_FOR_ATTRIBUTES",
+        "SELF_BILL_ORIGIN",
+        "MODALITY_UNRESOLVED",
+        *_COMMON,
+    ),
+    example={"transaction_id": "TX-1012", "member_record": "MR-1001", "effective_date": "2025-11-01"},
+)
+class ReturnMemberToGroup(TransactionMembers):
+    """To the account left by the move, or that of the routing key on the date."""
+
+    amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
+
+
+@command(
+    privilege="integration.cem",
+    room="03",
+    summary="Take an employment change: location and division of a member from a date",
+    rules=("MEM-098", "MEM-099", "MEM-100", "MEM-101", "MEM-102", "MEM-103", "MEM-104"),
+    refusals=("EFFECTIVE_DATE_MISSING", *_COMMON),
+    example={
+        "transaction_id": "EV-1",
+        "member_record": "MR-1001",
+        "effective_date": "2025-04-16",
+        "location": "C-101",
+    },
+)
+class ApplyEmploymentChange(TransactionMembers):
+    """An attribute left out keeps its value, an empty text clears it."""
+
+    origin: Origin = Origin.CEM
+    location: ShortText | None = None
+    division: ShortText | None = None
+
+
+# --- Facts -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetupRouter:
+    """The last issued revision's answer to where a member belongs (MEM-074 to MEM-076)."""
+
+    setup: Setup | None
+
+    def __call__(self, sought: RoutingKey, /) -> Routed:
+        if self.setup is None or self.setup.issued_revision == 0:
+            return Routed(None, ("BILLING_ACCOUNT_MISSING",))
+        unit = sought.division if self.setup.unit_kind == "DIVISION" else sought.location
+        attributes = RoutingAttributes(unit or None, sought.member_class, sought.payroll_frequency)
+        return route(self.setup, attributes, employment_change=sought.employment_change)
+
+
+def policy_facts(policy: MasterPolicy) -> PolicyFacts:
+    return PolicyFacts(
+        policy.number,
+        policy.bill_type,
+        policy.currency,
+        policy.effective_date,
+        policy.expiration_date,
+        policy.terms,
+    )
+
+
+def facts_of(
+    unit: UnitOfWork, policy: MasterPolicy, member_record: str, further_accounts: Iterable[str] = ()
+) -> TransactionFacts:
+    """Everything a decision on the record may need, with the accounts concerned locked in ascending order."""
+    setup = unit.load(SETUP, policy.setup_ref).state if policy.setup_ref else None
+    numbers = set(unit.port(Placements).accounts_of(member_record)) | set(further_accounts)
+    if setup is not None:
+        numbers |= {entry.account for entry in setup.entries if entry.counts and entry.account}
+    unit.lock(*(f"account:{number}" for number in numbers))
+    accounts = unit.load_many(ACCOUNT, sorted(numbers))
+    return TransactionFacts(
+        today=unit.today(),
+        now=unit.now,
+        policy=policy_facts(policy),
+        accounts=terms_of_accounts(unit, sorted(numbers)),
+        route=SetupRouter(setup),
+        inactive_accounts=frozenset(number for number, one in accounts.items() if not one.state.active),
+        class_decides=setup is not None and setup.setup_type is SetupType.PER_LOCATION_AND_CLASS,
+        waiver_override="waiver.override" in unit.principal.privileges,
+    )
+
+
+def premium_amounts(parts: Sequence[AmountPart], currency: str, pointer: str = "/amounts") -> tuple[PremiumAmount, ...]:
+    """Amounts as stated, annual in minor units; refused with every inconsistency (MEM-020)."""
+    problems: list[Problem] = []
+    found = []
+    for index, part in enumerate(parts):
+        where = f"{pointer}/{index}"
+        try:
+            found.append(_premium_amount(part, currency, where, problems))
+        except AmountFormatError as error:
+            problems.append(Problem("REQUEST_INVALID", str(error), f"{where}/annual_amount"))
+    if problems:
+        raise Refusal(problems)
+    return tuple(found)
+
+
+def _premium_amount(part: AmountPart, currency: str, where: str, problems: list[Problem]) -> PremiumAmount:
+    key = ItemKey(part.coverage, part.plan, part.coverage_class, part.tier, part.sub_group)
+    annual = None if part.annual_amount is None else parse_amount(part.annual_amount, currency)
+    monthly = None if part.monthly_amount is None else parse_amount(part.monthly_amount, currency)
+    if annual is None and monthly is not None:
+        annual = monthly * 12
+    elif annual is not None and monthly is not None and monthly != half_up_ratio(annual, 12):
+        problems.append(
+            Problem(
+                "PREMIUM_AMOUNTS_INCONSISTENT", "the monthly amount differs from annual / 12", f"{where}/monthly_amount"
+            )
+        )
+    if part.removed and annual is not None:
+        problems.append(Problem("REQUEST_INVALID", "a removed key has no amount", f"{where}/removed"))
+    if not part.removed and annual is None:
+        problems.append(
+            Problem(
+                "TRANSACTION_INCOMPLETE",
+                "the amount is missing",
+                f"{where}/annual_amount",
+                params={"field": "annual_amount"},
+            )
+        )
+    sequences = tuple(
+        PremiumSequence(
+            one.sequence_id,
+            one.number,
+            one.effective_date,
+            tuple(
+                SequenceHolder(
+                    holder.party,
+                    parse_amount(holder.annual_amount, currency),
+                    holder.effective_date,
+                    holder.expiration_date,
+                )
+                for holder in one.holders
+            ),
+            one.end_date,
+            one.replaces_sequence_id,
+        )
+        for one in part.sequences
+    )
+    return PremiumAmount(key, annual, sequences)
+
+
+def _decisions(parts: Sequence[RollOnDecisionPart], currency: str) -> tuple[RollOnDecision, ...]:
+    return tuple(
+        RollOnDecision(
+            part.transaction_id,
+            part.action,
+            premium_amounts(part.amounts, currency, f"/decisions/{index}/amounts"),
+            part.rolled_on_as,
+        )
+        for index, part in enumerate(parts)
+    )
+
+
+def load_member(unit: UnitOfWork, member_record: str | None) -> tuple[Loaded[MemberRecord], Loaded[MasterPolicy]]:
+    """The record and its master policy, the record locked. Refused `MEMBER_RECORD_NOT_FOUND`."""
+    if member_record is None:
+        raise refuse(
+            "TRANSACTION_INCOMPLETE", "member_record is missing", pointer="/member_record", field="member_record"
+        )
+    unit.lock(f"member:{member_record}")
+    member = unit.load(MEMBER_RECORD, member_record)
+    if not member.state.exists:
+        raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/member_record")
+    return member, load_policy(unit, member.state.master_policy)
+
+
+def _request(command: TransactionMembers, kind: TransactionType, unit: UnitOfWork, **stated: Any) -> TransactionRequest:
+    return TransactionRequest(
+        transaction_id=command.transaction_id,
+        type=kind.value,
+        effective_date=command.effective_date,
+        transaction_date=command.transaction_date or unit.today(),
+        origin=command.origin,
+        member_record=command.member_record,
+        **stated,
+    )
+
+
+# --- Processing ------------------------------------------------------------------------------------------------------
+
+
+def process(
+    command: TransactionMembers,
+    unit: UnitOfWork,
+    request: TransactionRequest,
+    policy: MasterPolicy,
+    further_accounts: Iterable[str] = (),
+) -> Outcome:
+    """Decide a transaction and publish its consequences; configuration failures become dead letters (MEM-091)."""
+    member_record = request.member_record or ""
+    unit.lock(f"member:{member_record}")
+    waiting = unit.port(PendingLetters).pending(member_record)
+    facts = facts_of(unit, policy, member_record, further_accounts)
+    if waiting:
+        reason = Reason("WAITING", "an earlier message of the record waits", "decide the earlier dead letter first")
+        return dead_letter(unit, command, member_record, (reason,), waiting=True)
+    member = unit.load(MEMBER_RECORD, member_record)
+    try:
+        events = decide(member.state, request, facts)
+    except Refusal as refusal:
+        if (
+            all(problem.code in CONFIGURATION_FAILURES for problem in refusal.problems)
+            and refusal.code != "ROLL_ON_PENDING"
+        ):
+            return dead_letter(unit, command, member_record, reasons_of(refusal.problems))
+        raise
+    after = apply_events(unit, member, events, facts, request.effective_date)
+    return Outcome(transaction_result(after.state, request.transaction_id, after.version))
+
+
+def apply_events(
+    unit: UnitOfWork,
+    member: Loaded[MemberRecord],
+    events: Sequence[object],
+    facts: TransactionFacts,
+    since: dt.date | None,
+) -> Loaded[MemberRecord]:
+    """Append decided events, let parked messages follow when a lock ended, and publish ANYB (PRM-114, PRM-115)."""
+    if not events:
+        return member
+    before = member.state
+    after = unit.append(MEMBER_RECORD, member.identifier, events)
+    if before.is_roll_on_pending and not after.state.is_roll_on_pending:
+        for parked in before.parked:
+            happened = unpark(after.state, parked.request.transaction_id or "", facts)
+            after = unit.append(MEMBER_RECORD, member.identifier, happened)
+        since = None
+    return publish(unit, after, facts, since, events)
+
+
+def publish(
+    unit: UnitOfWork,
+    member: Loaded[MemberRecord],
+    facts: TransactionFacts,
+    since: dt.date | None,
+    events: Sequence[object] = (),
+) -> Loaded[MemberRecord]:
+    """Compare what is invoiced with what should be, on every account of the record, and say what changed (PRM-123)."""
+    record = member.state
+    invoiced: dict[str, list[InvoicedAmount]] = {}
+    billed = {}
+    for number in facts.accounts:
+        account = unit.load(ACCOUNT, number).state
+        billed[number] = [period_of(one) for one in account.live_periods()]
+        invoiced[number] = invoiced_amounts(unit, number, [record.number]).get(record.number, [])
+    published = anyb_publication.publish_anyb(record, facts, invoiced, billed, events)
+    return unit.append(MEMBER_RECORD, member.identifier, published) if published else member
+
+
+def invoiced_amounts(
+    unit: UnitOfWork, account: str, members: Sequence[str], since: dt.date = dt.date.min
+) -> dict[str, list[InvoicedAmount]]:
+    """What live invoices of the account carry for these members, by member."""
+    found: dict[str, list[InvoicedAmount]] = {}
+    for row in unit.port(ItemRegister).invoiced(account, members, since):
+        key = ChargeKey(
+            row.member,
+            account,
+            ItemKey(row.coverage, row.plan, row.coverage_class, row.tier, row.sub_group),
+            row.sequence_root,
+            Frequency(row.modality),
+            row.modal_start,
+        )
+        found.setdefault(row.member, []).append(InvoicedAmount(key, row.charge, row.waiver, row.billing_start))
+    return found
+
+
+def transaction_result(record: MemberRecord, transaction_id: str | None, version: int) -> dict[str, object]:
+    """What a policy system is told: the transaction's status and version, the record's lock, what is not billed yet."""
+    transaction = next((one for one in record.transactions if one.transaction_id == transaction_id), None)
+    return {
+        "member_record": record.number,
+        "transaction_id": transaction_id,
+        "status": transaction.status.value if transaction else "PARKED",
+        "premium_version": transaction.version if transaction else None,
+        "roll_on_pending": record.is_roll_on_pending,
+        "backed_off": [one.transaction_id for one in record.backed_off],
+        "anyb": [
+            {
+                "account": one.account,
+                "amount": {"amount": format_amount(one.total, record.currency), "currency": record.currency},
+                "held": record.is_roll_on_pending,
+            }
+            for one in record.anyb
+        ],
+        "version": version,
+    }
+
+
+def dead_letter(
+    unit: UnitOfWork,
+    command: Command,
+    key: str,
+    reasons: tuple[Reason, ...],
+    *,
+    waiting: bool = False,
+    kind: DeadLetterKind = DeadLetterKind.MEMBER_TRANSACTION,
+) -> Outcome:
+    """Keep a message for later; the sender learns the dead letter's number and the reasons."""
+    number = f"DL-{unit.next_number('dead_letter'):08d}"
+    event = MemberTransactionDeadLettered(
+        dead_letter=number,
+        kind=kind,
+        key=key,
+        command=type(command).__name__,
+        payload=json.dumps(command.model_dump(mode="json", exclude_unset=True), sort_keys=True),
+        reasons=reasons,
+        source=unit.principal.client,
+        waiting=waiting,
+        received_at=unit.now,
+    )
+    unit.append(DEAD_LETTER, number, [event])
+    return Outcome(
+        {
+            "member_record": key,
+            "status": "WAITING" if waiting else "DEAD_LETTERED",
+            "dead_letter": number,
+            "reasons": [{"code": one.code, "message": one.message, "hint": one.hint} for one in reasons],
+        }
+    )
+
+
+# --- Handlers --------------------------------------------------------------------------------------------------------
+
+
+@handles(ApplyNewBusiness)
+def apply_new_business(command: ApplyNewBusiness, unit: UnitOfWork) -> Outcome:
+    policy = load_policy(unit, command.master_policy)
+    state = policy.state
+    if (
+        command.member_class
+        and command.effective_date
+        and not state.is_class_valid(command.member_class, command.effective_date)
+    ):
+        raise refuse("CLASS_UNKNOWN", "the class is not valid on the effective date", pointer="/member_class")
+    request = _request(
+        command,
+        TransactionType.NEW_BUSINESS,
+        unit,
+        amounts=premium_amounts(command.amounts, state.currency),
+        modality=command.modality,
+        payroll_frequency=command.payroll_frequency,
+        member_class=command.member_class,
+        location=command.location,
+        division=command.division,
+        member=NewMember(
+            command.customer or command.member_record or "", command.first_name, command.last_name, command.employee_id
+        ),
+    )
+    outcome = process(command, unit, request, state)
+    member = unit.load(MEMBER_RECORD, command.member_record or "")
+    if member.state.exists and command.effective_date is not None:
+        for placement in member.state.placements:
+            account = unit.load(ACCOUNT, placement.account)
+            events = earliest_effective_date_events(account.state, command.effective_date)
+            if events:
+                unit.append(ACCOUNT, placement.account, events)
+    return outcome
+
+
+def _of_record(
+    command: TransactionMembers,
+    unit: UnitOfWork,
+    kind: TransactionType,
+    amounts: Sequence[AmountPart] = (),
+    decisions: Sequence[RollOnDecisionPart] = (),
+    further_accounts: Iterable[str] = (),
+    **stated: Any,
+) -> Outcome:
+    member, policy = load_member(unit, command.member_record)
+    request = _request(
+        command,
+        kind,
+        unit,
+        amounts=premium_amounts(amounts, member.state.currency),
+        decisions=_decisions(decisions, member.state.currency),
+        **stated,
+    )
+    return process(command, unit, request, policy.state, further_accounts)
+
+
+@handles(ApplyAmendment)
+def apply_amendment(command: ApplyAmendment, unit: UnitOfWork) -> Outcome:
+    return _of_record(
+        command,
+        unit,
+        TransactionType.AMENDMENT,
+        command.amounts,
+        command.roll_on_decisions,
+        kinds=command.kinds,
+        payroll_frequency=command.payroll_frequency,
+        member_class=command.member_class,
+        location=command.location,
+        division=command.division,
+        nonforfeiture=command.nonforfeiture,
+        reason=command.reason,
+        roll_on_mode=command.roll_on_mode,
+    )
+
+
+@handles(StopBilling)
+def stop_billing(command: StopBilling, unit: UnitOfWork) -> Outcome:
+    return _of_record(
+        command,
+        unit,
+        TransactionType.AMENDMENT,
+        kinds=(AmendmentKind.STOP_BILLING,),
+        nonforfeiture=command.nonforfeiture,
+    )
+
+
+@handles(ResumeBilling)
+def resume_billing(command: ResumeBilling, unit: UnitOfWork) -> Outcome:
+    return _of_record(
+        command,
+        unit,
+        TransactionType.AMENDMENT,
+        (),
+        command.roll_on_decisions,
+        kinds=(AmendmentKind.RESUME_BILLING,),
+        reason=command.reason,
+        roll_on_mode=command.roll_on_mode,
+    )
+
+
+@handles(ApplyCancellation)
+def apply_cancellation(command: ApplyCancellation, unit: UnitOfWork) -> Outcome:
+    return _of_record(command, unit, TransactionType.CANCELLATION, reason=command.reason)
+
+
+@handles(RescindCancellation)
+def rescind_cancellation(command: RescindCancellation, unit: UnitOfWork) -> Outcome:
+    return _of_record(command, unit, TransactionType.RESCIND_CANCELLATION)
+
+
+@handles(ApplyReinstatement)
+def apply_reinstatement(command: ApplyReinstatement, unit: UnitOfWork) -> Outcome:
+    return _of_record(
+        command,
+        unit,
+        TransactionType.REINSTATEMENT,
+        command.amounts,
+        command.roll_on_decisions,
+        roll_on_mode=command.roll_on_mode,
+    )
+
+
+@handles(ApplyRenewal)
+def apply_renewal(command: ApplyRenewal, unit: UnitOfWork) -> Outcome:
+    return _of_record(command, unit, TransactionType.RENEWAL, command.amounts)
+
+
+@handles(ApplyPremiumWaiver)
+def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outcome:
+    member, _ = load_member(unit, command.member_record)
+    until = command.end_date
+    if command.last_waived_day is not None:
+        until = command.last_waived_day + dt.timedelta(days=1)
+    stated: dict[str, Any] = {
+        "waiver_id": command.waiver_id,
+        "waiver_source": command.source,
+        "until": until,
+        "expiration": command.expiration_date,
+        "coverages": command.coverages,
+        "out_of_scope": command.classification == "OUT_OF_SCOPE",
+    }
+    outcome = _of_record(command, unit, TransactionType.WAIVER_ADD, **stated)
+    others = []
+    if command.apply_to_all_policies and command.classification == "IN_SCOPE":
+        for other in unit.port(Directory).members_of_customer(member.state.customer_number):
+            if other != member.identifier and _waivable(unit, other, command):
+                further = command.model_copy(
+                    update={"member_record": other, "transaction_id": f"{command.transaction_id}/{other}"}
+                )
+                others.append(dict(_of_record(further, unit, TransactionType.WAIVER_ADD, **stated).result))
+    return Outcome({**outcome.result, "applied_to": others})
+
+
+def _waivable(unit: UnitOfWork, member_record: str, command: ApplyPremiumWaiver) -> bool:
+    """Whether another record of the customer is in force and its master policy allows the source (PRM-094)."""
+    member, policy = load_member(unit, member_record)
+    day = command.effective_date
+    in_force = day is not None and any(one.holds(day) for one in member.state.placements)
+    return in_force and policy.state.terms.premium_waiver_source is command.source
+
+
+@handles(EndPremiumWaiver)
+def end_premium_waiver(command: EndPremiumWaiver, unit: UnitOfWork) -> Outcome:
+    return _of_record(
+        command,
+        unit,
+        TransactionType.WAIVER_REMOVE,
+        waiver_id=command.waiver_id,
+        waiver_source=command.source,
+    )
+
+
+@handles(InstructRollOn)
+def instruct_roll_on(command: InstructRollOn, unit: UnitOfWork) -> Outcome:
+    member, policy = load_member(unit, command.member_record)
+    facts = facts_of(unit, policy.state, member.identifier)
+    member = unit.load(MEMBER_RECORD, member.identifier)
+    events = instruct(member.state, _decisions(command.decisions, member.state.currency), facts)
+    after = apply_events(unit, member, events, facts, None)
+    return Outcome(transaction_result(after.state, command.decisions[0].transaction_id, after.version))
+
+
+@handles(MoveMemberToIndividualDirect)
+def move_member(command: MoveMemberToIndividualDirect, unit: UnitOfWork) -> Outcome:
+    account = None
+    if command.account is not None:
+        account = unit.port(Directory).resolve_account(command.account)
+        if account is None:
+            raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer="/account")
+    if account is not None:
+        unit.lock(f"account:{account}")
+        receiving = unit.load(ACCOUNT, account)
+        _make_individual_direct(unit, receiving, command)
+    return _of_record(
+        command,
+        unit,
+        TransactionType(command.type),
+        command.amounts,
+        (),
+        (account,) if account else (),
+        account=account,
+        modality=command.modality,
+    )
+
+
+def _make_individual_direct(
+    unit: UnitOfWork, receiving: Loaded[Account], command: MoveMemberToIndividualDirect
+) -> None:
+    """An empty receiving account becomes individual direct, invoiced from the transition date (MEM-118, MEM-073)."""
+    account = receiving.state
+    if account.bill_type not in (None, BillType.INDIVIDUAL_DIRECT):
+        raise refuse(
+            "ACCOUNT_NOT_ELIGIBLE",
+            "the receiving account has another bill type",
+            pointer="/account",
+            reasons=["BILL_TYPE"],
+        )
+    events: list[object] = []
+    if account.bill_type is None:
+        events.append(
+            BillTypeAssigned(number=account.number, bill_type=BillType.INDIVIDUAL_DIRECT, allocation_mode=None)
+        )
+    member, _ = load_member(unit, command.member_record)
+    policy = member.state.master_policy
+    if policy not in account.master_policies:
+        effective = command.effective_date or unit.today()
+        events.append(
+            MasterPolicyAssociated(number=account.number, master_policy=policy, setup_ref="", effective_date=effective)
+        )
+    if command.effective_date is not None:
+        events += earliest_effective_date_events(account, command.effective_date)
+    if events:
+        unit.append(ACCOUNT, account.number, events)
+
+
+@handles(ReturnMemberToGroup)
+def return_member(command: ReturnMemberToGroup, unit: UnitOfWork) -> Outcome:
+    return _of_record(command, unit, TransactionType.MOVED_TO_LIST_BILL, command.amounts)
+
+
+@handles(ApplyEmploymentChange)
+def apply_employment_change(command: ApplyEmploymentChange, unit: UnitOfWork) -> Outcome:
+    return _of_record(
+        command,
+        unit,
+        TransactionType.EMPLOYMENT_CHANGE,
+        location=command.location,
+        division=command.division,
+    )
