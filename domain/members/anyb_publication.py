@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from domain.calendar.periods import Period, period_at
 from domain.members.events import (
@@ -33,30 +32,22 @@ from domain.premium.timeline import Timeline
 from domain.premium.transactions import TransactionType
 
 
-@dataclass(frozen=True, slots=True)
-class AccountInvoices:
-    """What the live invoices of an account carry for the record, and the invoicing periods that have one.
-
-    With `since` given to `publish_anyb`, items of modal periods that end on or before it may be left out.
-    """
-
-    invoiced: Sequence[InvoicedAmount]
-    billed: Collection[Period]
-
-
 def publish_anyb(
     record: MemberRecord,
     facts: TransactionFacts,
-    invoices: Mapping[str, AccountInvoices],
+    invoiced: Mapping[str, Sequence[InvoicedAmount]],
+    billed: Mapping[str, Collection[Period]],
+    events: Iterable[object] = (),
     *,
     since: dt.date = dt.date.min,
-    transaction_id: str | None = None,
 ) -> tuple[object, ...]:
-    """The events by which ANYB of the record changes on the accounts of `invoices`; none while a roll-on is pending.
+    """The events by which ANYB of the record changes on the accounts of `billed`; none while a roll-on is pending.
 
-    `since`: nothing before that date has changed (`changed_since`), so only modal periods that end after it are
-    compared and the rest is what was last published. `transaction_id` names the transaction that caused it: when it
-    changes nothing, that is logged (PRM-125). Refuses MODAL_CALCULATION_BLOCKED (PRM-047).
+    By account, `invoiced` is what its live invoices carry for the record and `billed` its invoicing periods that have
+    one. `events` are those of the unit that caused the comparison: a transaction among them that changes nothing is
+    logged (PRM-125). `since`: nothing before that day has changed (`changed_since`), so only modal periods that end
+    after it are compared, and items of earlier ones may be left out; the rest is what was last published. Refuses
+    MODAL_CALCULATION_BLOCKED (PRM-047).
     """
     if record.is_roll_on_pending:
         return ()
@@ -64,12 +55,14 @@ def publish_anyb(
     timeline = active_timeline(
         record, term_expiration=policy.expiration, multiple_sequences=policy.terms.multiple_premium_sequences
     )
-    events: list[object] = []
-    for account in sorted(invoices):
-        events += _account_events(record, timeline, facts, account, invoices[account], since)
-    if not events and transaction_id is not None:
-        return (AnybUpdateExcluded(member_record=record.number, transaction_id=transaction_id),)
-    return tuple(events)
+    published: list[object] = []
+    for account in sorted(billed):
+        items = invoiced.get(account, ())
+        published += _account_events(record, timeline, facts, account, items, billed[account], since)
+    applied = [one.transaction.transaction_id for one in events if isinstance(one, PolicyTransactionApplied)]
+    if not published and applied:
+        return (AnybUpdateExcluded(member_record=record.number, transaction_id=applied[-1]),)
+    return tuple(published)
 
 
 def changed_since(before: MemberRecord, events: Iterable[object]) -> dt.date:
@@ -96,14 +89,15 @@ def _account_events(
     timeline: Timeline,
     facts: TransactionFacts,
     account: str,
-    invoices: AccountInvoices,
+    invoiced: Sequence[InvoicedAmount],
+    billed: Collection[Period],
     since: dt.date,
 ) -> list[object]:
     terms = facts.terms_of(account)
     published = record.anyb_of(account)
     before = () if published is None else published.lines
     kept = tuple(one for one in before if _end_of(one, timeline, terms) <= since)
-    fresh = tuple(_line(one) for one in member_anyb(timeline, terms, invoices.invoiced, invoices.billed, since))
+    fresh = tuple(_line(one) for one in member_anyb(timeline, terms, invoiced, billed, since))
     lines = tuple(sorted((*kept, *fresh), key=_identity))
     if [_value(one) for one in lines] == [_value(one) for one in before]:
         return []

@@ -1,7 +1,7 @@
 """A group, its accounts and its members, told as the rulebook tells its examples: what is sent, what is invoiced.
 
-`Group` keeps the accounts, the set-up by which members are routed, and the live invoices; `Member` sends transactions to
-its record, folds the events and publishes ANYB after each, as the application does. Amounts are texts of major units.
+`Group` keeps the accounts, the set-up by which members are routed, and the live invoices; `Member` sends transactions
+to its record, folds the events and publishes ANYB after each, as the application does. Amounts are texts of major units.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from domain.accounts.setup import Routed
 from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid, Period
 from domain.errors import Refusal
-from domain.members.anyb_publication import AccountInvoices, changed_since, publish_anyb
+from domain.members.anyb_publication import changed_since, publish_anyb
 from domain.members.decisions import decide, unpark
-from domain.members.events import PolicyTransactionApplied
 from domain.members.record import MEMBER_RECORD, MemberRecord, VersionStatus, active_timeline, latest_timeline
 from domain.members.requests import (
     NewMember,
@@ -124,7 +123,7 @@ class Group:
 
     accounts: dict[str, AccountTerms] = field(default_factory=lambda: {"G": group_account("G")})
     route: Callable[[RoutingKey], Routed] = one_account
-    terms: PolicyTerms = PolicyTerms()
+    terms: PolicyTerms = field(default_factory=PolicyTerms)
     bill_type: BillType = BillType.LIST_BILL
     effective: dt.date = dt.date(2020, 1, 1)
     expiration: dt.date | None = None
@@ -156,7 +155,7 @@ class Group:
             items += member.open_items(account) + member.billed_in(account, period)
         issued[period.start] = items
         for member in self.members:
-            member.publish(dt.date.min)
+            member.publish()
         return money(sum(one.net for one in items))
 
     def invoice_months(self, account: str, first: int, last: int) -> list[str]:
@@ -167,7 +166,7 @@ class Group:
         """Discard the invoice of the period that holds the day."""
         del self.invoices[account][self.accounts[account].invoicing.period_at(day(on)).start]
         for member in self.members:
-            member.publish(dt.date.min)
+            member.publish()
 
 
 @dataclass
@@ -176,7 +175,7 @@ class Member:
 
     group: Group
     number: str = "M"
-    record: MemberRecord = MemberRecord()
+    record: MemberRecord = field(default_factory=MemberRecord)
     events: list[object] = field(default_factory=list)
     sent: int = 0
 
@@ -253,14 +252,14 @@ class Member:
         request = self.request(kind, on, **stated)
         events = decide(self.record, request, self.group.facts(**facts))
         self.sent += 1
-        return self.happen(events, request.transaction_id)
+        return self.happen(events)
 
     def decide(self, *decisions: RollOnDecision) -> list[object]:
         """Instruct the roll-on."""
         return self.happen(instruct(self.record, decisions, self.group.facts()))
 
     def unpark(self, transaction_id: str) -> list[object]:
-        return self.happen(unpark(self.record, transaction_id, self.group.facts()), transaction_id)
+        return self.happen(unpark(self.record, transaction_id, self.group.facts()))
 
     def refused(self, act: Callable[[], object]) -> list[str]:
         """The codes with which the act is refused; nothing has changed."""
@@ -270,24 +269,21 @@ class Member:
         assert self.record is before
         return [problem.code for problem in refusal.value.problems]
 
-    def happen(self, events: Iterable[object], transaction_id: str | None = None) -> list[object]:
+    def happen(self, events: Iterable[object]) -> list[object]:
         """Fold the events and publish ANYB since the first day they may have changed."""
         before, happened = self.record, list(events)
         self._fold(happened)
         if happened:
-            applied = any(isinstance(one, PolicyTransactionApplied) for one in happened)
-            happened += self.publish(changed_since(before, happened), transaction_id if applied else None)
+            happened += self.publish(changed_since(before, happened), happened)
         return happened
 
-    def publish(self, since: dt.date, transaction_id: str | None = None) -> list[object]:
+    def publish(self, since: dt.date = dt.date.min, events: Iterable[object] = ()) -> list[object]:
         """Publish ANYB on all accounts with an invoice."""
         if not self.record.exists:
             return []
-        invoices = {
-            name: AccountInvoices(self.group.items_of(name, self.number), self.group.billed(name))
-            for name in self.group.invoices
-        }
-        published = publish_anyb(self.record, self.group.facts(), invoices, since=since, transaction_id=transaction_id)
+        invoiced = {name: self.group.items_of(name, self.number) for name in self.group.invoices}
+        billed = {name: self.group.billed(name) for name in self.group.invoices}
+        published = publish_anyb(self.record, self.group.facts(), invoiced, billed, events, since=since)
         self._fold(published)
         return list(published)
 
@@ -369,15 +365,11 @@ class Member:
     def rows(self) -> list[tuple[str, str, str, str]]:
         """(account, effective, modal, prorated or "") of the latest version's rows, in order of date."""
         ordered = sorted(self.record.rows, key=lambda one: (one.effective, one.account, one.key))
-        return [
-            (
-                one.account,
-                f"{one.effective:%m-%d}",
-                money(one.modal),
-                "" if one.prorated is None else money(one.prorated),
-            )
-            for one in ordered
-        ]
+        return [(one.account, f"{one.effective:%m-%d}", money(one.modal), _prorated(one.prorated)) for one in ordered]
+
+
+def _prorated(minor: int | None) -> str:
+    return "" if minor is None else money(minor)
 
 
 def with_gaps(terms: AccountTerms, *months: int) -> AccountTerms:
