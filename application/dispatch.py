@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+import msgspec
 from pydantic import ValidationError
 
 from application.clock import Clock, UuidSource
@@ -46,6 +47,7 @@ IN_PROGRESS_RETRY_AFTER = 1
 
 R = TypeVar("R")
 
+_encode = msgspec.json.Encoder(order="sorted").encode
 _KEY_FORM = re.compile(r"^[A-Za-z0-9._:-]{1,100}$")
 _OWN_CODE = re.compile(r"^[A-Z][A-Z0-9_]+$")
 
@@ -69,6 +71,18 @@ class ConcurrencyError(Exception):
         super().__init__(message)
         self.stream = stream
         self.current_version = current_version
+
+
+class NotStartedError(ConcurrencyError):
+    """The unit failed before it read anything, on a connection that had died; it may be run again in any case."""
+
+
+class KeyTakenError(Exception):
+    """The idempotency key is not fresh: its first command was answered (`answer`), or is still running (None)."""
+
+    def __init__(self, answer: StoredAnswer | None) -> None:
+        super().__init__("answered before" if answer else "still running")
+        self.answer = answer
 
 
 class CommandRefused(Exception):
@@ -150,21 +164,17 @@ class AuditRecord:
     recorded_at: dt.datetime
     duration: int
     on_behalf_of: str | None = None
-    address: str | None = None
-    session: str | None = None
 
 
 class CommandUnit(UnitOfWork, Protocol):
     """A unit of work as the dispatcher sees it."""
 
-    @property
-    def key_taken(self) -> bool:
-        """Whether the idempotency key was free to be worked on; False while its first command is still running."""
-        ...
+    def require_fresh_key(self, *, now: bool = False) -> None:
+        """From here on the command may only run with a fresh key: raises KeyTakenError if it is not.
 
-    @property
-    def stored_answer(self) -> StoredAnswer | None:
-        """The answer kept for the client's key, if there is one that has not expired."""
+        The key is looked up together with the next read, which raises then, so that it costs no round trip of its own;
+        with `now`, at once.
+        """
         ...
 
     @property
@@ -273,8 +283,12 @@ def fingerprint_of(request: CommandRequest) -> bytes:
 
 def canonical_json(value: object) -> bytes:
     """JSON with sorted members and no blanks, UTF-8 (PLT-003)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "surrogatepass")
+    try:
+        return _encode(value)
+    except (OverflowError, UnicodeEncodeError):
+        # Numbers beyond 64 bits and lone surrogates are no valid values of any field, but must not get stuck here.
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return text.encode("utf-8", "surrogatepass")
 
 
 def validate_payload(model: type[Command], payload: Mapping[str, Any]) -> Command:
@@ -409,23 +423,22 @@ class Dispatcher:
 
     def _with_retries(self, executions: Sequence[_Execution], attempt: Callable[[], R]) -> R:
         """Run the attempt, and again when another unit got in between; with an expected version only once (PLT-021)."""
-        retries = 0 if any(e.request.expected_version is not None for e in executions) else self._conflict_retries
-        while True:
+        version_expected = any(execution.request.expected_version is not None for execution in executions)
+        for retries_left in range(self._conflict_retries, -1, -1):
             try:
                 return attempt()
+            except NotStartedError:
+                if retries_left == 0:
+                    raise
             except ConcurrencyError as conflict:
-                if retries == 0:
+                if retries_left == 0 or version_expected:
                     raise Refusal(_concurrent_change(conflict)) from conflict
-                retries -= 1
+        raise AssertionError("unreachable")
 
     def _attempt(self, execution: _Execution) -> CommandAnswer:
         with self._units.begin(self._context(execution)) as unit:
-            stored = self._admitted(execution, unit)
-            if stored is None:
-                answer = self._handled(execution, unit)
-                answer = unit.complete(answer, self._accepted(execution), commit=not execution.request.dry_run)
-        if stored is not None or execution.request.dry_run:
-            answer = stored or answer
+            answer = self._item(execution, unit, commit=not execution.request.dry_run)
+        if answer.replayed or answer.dry_run:
             self._audit.record(self._accepted(execution, answer))
         return answer
 
@@ -437,38 +450,33 @@ class Dispatcher:
                 if index:
                     unit.enter(self._context(execution))
                 with _collecting(refusals, index):
-                    answers.append(self._item(execution, unit))
+                    answers.append(self._item(execution, unit, commit=False))
             if refusals:
                 raise _ItemsRefused(refusals)
             dry_run = any(execution.request.dry_run for execution in executions)
             if not dry_run:
                 unit.commit()
         for execution, answer in zip(executions, answers, strict=True):
-            if answer.replayed or dry_run:
+            if answer.replayed or answer.dry_run:
                 self._audit.record(self._accepted(execution, answer))
         return answers
 
-    def _item(self, execution: _Execution, unit: CommandUnit) -> CommandAnswer:
-        stored = self._admitted(execution, unit)
-        if stored is not None:
-            return stored
-        return unit.complete(self._handled(execution, unit), self._accepted(execution), commit=False)
-
-    def _admitted(self, execution: _Execution, unit: CommandUnit) -> CommandAnswer | None:
-        """Scope, then the key: the stored answer of the same command, or None when it is to be run (PLT-004)."""
+    def _item(self, execution: _Execution, unit: CommandUnit, *, commit: bool) -> CommandAnswer:
+        """Scope, then the key, then the handler (PLT-004). The handler starts before the key is known to be fresh and
+        is stopped at its first read if it is not; a refusal it raises without reading must not be told instead."""
         kind, command = execution.known
         for guard in self._guards:
             guard.admit(kind, command, unit)
-        if execution.request.dry_run:
-            return None
-        stored = unit.stored_answer
-        if stored is not None:
-            if stored.fingerprint != execution.fingerprint:
-                raise Refusal(Problem("IDEMPOTENCY_CONFLICT", "The key was used with another command or body."))
-            return replace(stored.answer, replayed=True)
-        if not unit.key_taken:
-            raise Refusal(Problem("COMMAND_IN_PROGRESS", "The first command with this key is still running."))
-        return None
+        try:
+            unit.require_fresh_key()
+            try:
+                answer = self._handled(execution, unit)
+            except Refusal:
+                unit.require_fresh_key(now=True)
+                raise
+            return unit.complete(answer, self._accepted(execution), commit=commit)
+        except KeyTakenError as taken:
+            return _answered_before(execution, taken.answer)
 
     def _handled(self, execution: _Execution, unit: CommandUnit) -> CommandAnswer:
         kind, command = execution.known
@@ -593,6 +601,15 @@ def _check_key(request: CommandRequest) -> None:
             raise Refusal(Problem("IDEMPOTENCY_KEY_MISSING", "The header Idempotency-Key is missing."))
     elif not _KEY_FORM.match(request.idempotency_key):
         raise Refusal(Problem("REQUEST_INVALID", "The idempotency key is 1 to 100 characters of A-Z a-z 0-9 . _ : -"))
+
+
+def _answered_before(execution: _Execution, stored: StoredAnswer | None) -> CommandAnswer:
+    """The stored answer, if the same command was sent again (PLT-004)."""
+    if stored is None:
+        raise Refusal(Problem("COMMAND_IN_PROGRESS", "The first command with this key is still running."))
+    if stored.fingerprint != execution.fingerprint:
+        raise Refusal(Problem("IDEMPOTENCY_CONFLICT", "The key was used with another command or body."))
+    return replace(stored.answer, replayed=True)
 
 
 def _of_several_accounts(executions: Sequence[_Execution]) -> dict[int, Sequence[Problem]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -53,6 +54,19 @@ class RecordedEvent(NamedTuple):
     @property
     def place(self) -> LogPosition:
         return LogPosition(self.transaction, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableEvent:
+    """Stands in `RecordedEvent.event` for an event whose type or schema version this code does not know.
+
+    A projection that would fold this type stops with an alert; the others go on (PLT-026).
+    """
+
+    type: str
+    schema_version: int
+    payload: bytes
+    reason: str
 
 
 class LogReader(Protocol):

@@ -1,0 +1,143 @@
+"""Reading the log in its order, safe against events that commit late.
+
+The order is (transaction, position). A reader takes only events of transactions below the oldest one still running: no
+event can ever appear in front of what it has read. A long write transaction anywhere on the server holds readers back
+for as long as it runs, but never makes them miss an event; the limits of the connections bound that time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from application.log import START, LogPosition, RecordedEvent, UnreadableEvent
+from domain.events import UnknownEventError
+from infrastructure.event_store.codec import Decode, Decoders
+from infrastructure.postgres.connection import Call, Row, Statement, StoreConnection
+
+#: Events one read returns at most, whatever was asked for.
+READ_LIMIT = 20_000
+
+_COLUMNS = (
+    "position, transaction, stream, stream_position, type, payload, recorded_at, effective_date, event_id, actor,"
+    " command_id, correlation_id, causation_id, schema_version"
+)
+_READABLE = "transaction < pg_snapshot_xmin(pg_current_snapshot())"
+_READ = Statement(
+    "log_read",
+    f"SELECT {_COLUMNS} FROM event WHERE (transaction, position) > ($1::xid8, $2::bigint) AND {_READABLE}"
+    " ORDER BY transaction, position LIMIT $3::int",
+)
+_HEAD = Statement(
+    "log_head",
+    f"SELECT transaction, position FROM event WHERE {_READABLE} ORDER BY transaction DESC, position DESC LIMIT 1",
+)
+_PLACE = Statement(
+    "log_place",
+    "SELECT transaction, position FROM event WHERE position <= $1::bigint ORDER BY position DESC LIMIT 1",
+)
+_IS_READABLE = Statement(
+    "log_is_readable", f"SELECT EXISTS (SELECT FROM event WHERE position = $1::bigint AND {_READABLE})"
+)
+_STREAMS = Statement(
+    "log_streams",
+    f"SELECT {_COLUMNS} FROM event WHERE stream = ANY($1::text[]) AND recorded_at <= $2::timestamptz"
+    " ORDER BY transaction, position",
+)
+
+_FOR_EVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
+
+#: Opens a connection for the time of one read, such as `Database.reading` or `Database.writing`.
+Connections = Callable[[], AbstractContextManager[StoreConnection]]
+
+
+class EventLog:
+    """The log reader (application.log.LogReader) over PostgreSQL.
+
+    An event whose type or version this code does not know comes as an `UnreadableEvent`, so that only those who need
+    it stop (PLT-026).
+    """
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._decoders = _ForgivingDecoders()
+
+    def read(self, after: LogPosition, limit: int) -> Sequence[RecordedEvent]:
+        """At most `limit` events (never more than READ_LIMIT) behind `after`, in log order."""
+        limit = min(limit, READ_LIMIT)
+        with self._connections() as connection:
+            [rows] = connection.round_trip(Call(_READ, [after.transaction, after.position, limit]))
+            return self._events(rows)
+
+    def head(self) -> LogPosition:
+        """The last readable place now; START when the log is empty."""
+        with self._connections() as connection:
+            [rows] = connection.round_trip(Call(_HEAD))
+        return LogPosition(*rows[0]) if rows else START
+
+    def place_of(self, position: int) -> LogPosition | None:
+        """The place of the event with this position, or of the nearest one before it; None when there is none."""
+        with self._connections() as connection:
+            [rows] = connection.round_trip(Call(_PLACE, [position]))
+        return LogPosition(*rows[0]) if rows else None
+
+    def wait_readable(self, position: int, timeout: float = 2.0) -> bool:
+        """Wait until the event with this position can be read; False when it still cannot after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._connections() as connection:
+                [[(readable,)]] = connection.round_trip(Call(_IS_READABLE, [position]))
+            if readable or time.monotonic() >= deadline:
+                return bool(readable)
+            time.sleep(0.005)
+
+    def streams(self, streams: Sequence[str], recorded_until: dt.datetime | None = None) -> list[RecordedEvent]:
+        """All events of a few streams recorded up to an instant, that instant included (PLT-028), in log order."""
+        with self._connections() as connection:
+            [rows] = connection.round_trip(Call(_STREAMS, [list(streams), recorded_until or _FOR_EVER]))
+            return self._events(rows)
+
+    def _events(self, rows: Sequence[Row]) -> list[RecordedEvent]:
+        decoders = self._decoders
+        with _without_garbage_collection():
+            return [
+                RecordedEvent(
+                    position, transaction, stream, stream_position, name, decoders[name, version](payload),
+                    recorded_at, effective_date, event_id, actor, command_id, correlation_id, causation_id,
+                )
+                for position, transaction, stream, stream_position, name, payload, recorded_at, effective_date,
+                    event_id, actor, command_id, correlation_id, causation_id, version in rows
+            ]  # fmt: skip
+
+
+def head_call() -> Call:
+    """The query for the last readable place, for a caller with a transaction of its own."""
+    return Call(_HEAD)
+
+
+class _ForgivingDecoders(Decoders):
+    """Decoders that answer an unknown type or version with an `UnreadableEvent`."""
+
+    def __missing__(self, key: tuple[str, int]) -> Decode:
+        try:
+            return super().__missing__(key)
+        except UnknownEventError as error:
+            reason = str(error)
+            self[key] = decode = lambda payload: UnreadableEvent(*key, payload=payload, reason=reason)
+            return decode
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """A batch makes tens of thousands of live objects and no garbage; looking for it would take half the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

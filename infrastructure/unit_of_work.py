@@ -1,0 +1,525 @@
+"""The unit of work on PostgreSQL: one connection, one transaction, everything a command reads and writes.
+
+Nothing is written before `complete`: appended events, numbers taken and snapshots wait in memory, for two reasons. A
+refusal then has nothing to undo, and the transaction gets its id only after every stream was read, which keeps the
+order of the log in step with the order inside each stream (infrastructure.event_store.append). `complete` writes all of
+it and ends the transaction in as few round trips as can be: one without inline projections, two with.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeVar, cast
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from application.clock import UuidSource, civil_date
+from application.command import CommandAnswer, Principal, WrittenEvent
+from application.dispatch import AuditRecord, CommandContext, ConcurrencyError, KeyTakenError, NotStartedError
+from application.log import RecordedEvent
+from application.unit_of_work import Loaded
+from domain.aggregate import Aggregate
+from domain.errors import Problem, Refusal
+from infrastructure.event_store import streams as stream_store
+from infrastructure.event_store.append import INSERT_UP_TO, NewEvent, Place, conflict, copy_in, insert_call
+from infrastructure.event_store.codec import canonical, named
+from infrastructure.event_store.hash_chain import Hasher, Origin, StreamName
+from infrastructure.event_store.log import head_call
+from infrastructure.event_store.streams import NO_HEAD, Head
+from infrastructure.postgres import command_records as records
+from infrastructure.postgres.command_records import OpenedKey
+from infrastructure.postgres.connection import BEGIN, COMMIT, ROLLBACK, Call, Row, StoreConnection
+from infrastructure.postgres.database import Database
+
+S = TypeVar("S")
+P = TypeVar("P")
+
+#: The inline projections: folds a command's events into their tables with a cursor of its transaction.
+OnEvents = Callable[[psycopg.Cursor[Any], Sequence[RecordedEvent]], None]
+#: Makes a read port bound to a connection.
+PortFactory = Callable[[psycopg.Connection[Any]], Any]
+
+#: How many named locks one command may take.
+LOCK_LIMIT = 1_000
+
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A stream this unit has loaded or begun: its state with the appended events, and the head they go behind."""
+
+    aggregate: Aggregate[Any]
+    identifier: str
+    name: str
+    state: Any
+    head: Head
+    version: int
+    behind_snapshot: int
+
+
+class _Appended(NamedTuple):
+    """An event waiting to be written."""
+
+    stream: _Stream
+    stream_position: int
+    event: object
+    effective_date: dt.date
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What the command at hand has decided and not yet written."""
+
+    streams: dict[str, _Stream] = field(default_factory=dict)
+    events: list[_Appended] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    missing_confirmations: list[Problem] = field(default_factory=list)
+    main: str | None = None
+
+
+class PostgresUnits:
+    """Opens units of work (application.dispatch.UnitFactory).
+
+    `on_events` feeds the inline projections; `ports` maps the read ports a handler may ask for to their makers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        ids: UuidSource,
+        *,
+        on_events: OnEvents | None = None,
+        ports: Mapping[type, PortFactory] | None = None,
+    ) -> None:
+        self._database = database
+        self._ids = ids
+        self._on_events = on_events
+        self._ports = dict(ports or {})
+
+    @contextmanager
+    def begin(self, context: CommandContext) -> Iterator[PostgresUnitOfWork]:
+        """A fresh unit; leaving it without a commit rolls everything back. Conflicts come out as ConcurrencyError."""
+        pool = self._database.writers
+        connection = pool.getconn()
+        unit = PostgresUnitOfWork(connection, context, self._ids, self._on_events, self._ports)
+        try:
+            yield unit
+        except psycopg.Error as error:
+            if connection.closed and not unit.begun:
+                pool.check()  # after a restart of the server it may hold more dead connections
+                raise NotStartedError("the connection was lost") from error
+            found = conflict(error)
+            if found is None:
+                raise
+            unit.roll_back()
+            raise unit.located(found) from error
+        finally:
+            unit.roll_back()
+            pool.putconn(connection)
+
+
+class PostgresUnitOfWork:
+    """One transaction (application.unit_of_work.UnitOfWork, application.dispatch.CommandUnit)."""
+
+    def __init__(
+        self,
+        connection: StoreConnection,
+        context: CommandContext,
+        ids: UuidSource,
+        on_events: OnEvents | None,
+        ports: Mapping[type, PortFactory],
+    ) -> None:
+        self.connection = connection
+        self._ids = ids
+        self._on_events = on_events
+        self._port_factories = ports
+        self._ports: dict[type, Any] = {}
+        self._unsent: list[Call] = [Call(BEGIN)]
+        self._locked: set[str] = set()
+        self.begun = False
+        self._enter(context)
+
+    # The command's circumstances
+
+    @property
+    def principal(self) -> Principal:
+        return self._context.request.principal
+
+    @property
+    def now(self) -> dt.datetime:
+        return self._context.now
+
+    @property
+    def effective_date(self) -> dt.date | None:
+        return self._context.request.effective_date
+
+    @property
+    def confirmations(self) -> frozenset[str]:
+        return frozenset(self._context.request.confirmations)
+
+    @property
+    def channel(self) -> str:
+        return self._context.request.channel
+
+    def today(self, time_zone: str = "UTC") -> dt.date:
+        return civil_date(self._context.now, time_zone)
+
+    def new_id(self) -> UUID:
+        return self._ids.new()
+
+    # Reading
+
+    def lock(self, *keys: str) -> None:
+        wanted = sorted(set(keys) - self._locked)
+        if len(wanted) + len(self._locked) > LOCK_LIMIT:
+            raise ValueError(f"a command takes at most {LOCK_LIMIT} locks")
+        if wanted:
+            self._locked.update(wanted)
+            self._before_next_read(records.lock_call(wanted))
+
+    def load(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S]:
+        stream = aggregate.stream(identifier)
+        if stream not in self._pending.streams:
+            self._load(aggregate, {stream: identifier})
+        return _loaded(self._pending.streams.get(stream) or self._begin_stream(aggregate, identifier))
+
+    def load_many(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
+        wanted = {aggregate.stream(identifier): identifier for identifier in identifiers}
+        known = self._pending.streams
+        missing = [stream for stream in wanted if stream not in known]
+        for start in range(0, len(missing), stream_store.STREAMS_PER_QUERY):
+            chunk = missing[start : start + stream_store.STREAMS_PER_QUERY]
+            self._load(aggregate, {stream: wanted[stream] for stream in chunk})
+        return {
+            identifier: _loaded(known[stream])
+            for stream, identifier in wanted.items()
+            if stream in known and known[stream].version
+        }
+
+    def exists(self, aggregate: Aggregate[Any], identifier: str) -> bool:
+        stream = aggregate.stream(identifier)
+        known = self._pending.streams.get(stream)
+        if known is not None:
+            return known.version > 0
+        [[(exists,)]] = self._read(stream_store.exists_call(stream))
+        return bool(exists)
+
+    def next_number(self, sequence: str, start: int = 1) -> int:
+        numbers = self._pending.numbers
+        if sequence not in numbers:
+            self.lock(f"sequence {sequence}")
+            [rows] = self._read(records.sequence_call(sequence))
+            numbers[sequence] = rows[0][0] if rows else start - 1
+        numbers[sequence] += 1
+        self._pending.taken.add(sequence)
+        return numbers[sequence]
+
+    def port(self, kind: type[P]) -> P:
+        if kind not in self._ports:
+            self._send_unsent()  # the port reads by itself, from now on whenever it likes
+            self._ports[kind] = self._port_factories[kind](self.connection)
+        return cast(P, self._ports[kind])
+
+    def expect_main(
+        self,
+        aggregate: Aggregate[S],
+        loaded: Loaded[S],
+        *,
+        status: Callable[[S], str] | None = None,
+        status_changed: str = "CONCURRENT_CHANGE",
+    ) -> None:
+        stream = aggregate.stream(loaded.identifier)
+        self._pending.main = stream
+        expected = self._context.request.expected_version
+        if expected is None or expected == loaded.version:
+            return
+        versions = {"expected_version": expected, "current_version": loaded.version}
+        if status is not None and expected < loaded.version:
+            before = status(self._state_at(aggregate, stream, expected))
+            now = status(loaded.state)
+            if before != now:
+                changed = {**versions, "from": before, "to": now}
+                raise Refusal(Problem(status_changed, "The status was changed meanwhile.", params=changed))
+        raise Refusal(Problem("CONCURRENT_CHANGE", "The object was changed meanwhile.", params=versions))
+
+    # Deciding
+
+    def append(
+        self,
+        aggregate: Aggregate[S],
+        identifier: str,
+        events: Sequence[object],
+        *,
+        effective_date: dt.date | None = None,
+    ) -> Loaded[S]:
+        """See the protocol. A stream not loaded before is taken to be new.
+
+        The stored effective date is the one given, else the event's own `effective_date`, else the envelope's, else
+        the day of the command in UTC.
+        """
+        stream = self._pending.streams.get(aggregate.stream(identifier)) or self._begin_stream(aggregate, identifier)
+        default = effective_date or self.effective_date or self._context.now.date()
+        for event in events:
+            own = None if effective_date else getattr(event, "effective_date", None)
+            stream.state = aggregate.evolve(stream.state, event)
+            stream.version += 1
+            day = own if type(own) is dt.date else default
+            self._pending.events.append(_Appended(stream, stream.version, event, day))
+        return _loaded(stream)
+
+    def require_confirmation(self, name: str, message: str, *, code: str = "CONFIRMATION_REQUIRED") -> None:
+        if name not in self._context.request.confirmations:
+            self._pending.missing_confirmations.append(Problem(code, message, params={"confirmation": name}))
+
+    @property
+    def missing_confirmations(self) -> Sequence[Problem]:
+        return tuple(self._pending.missing_confirmations)
+
+    # The idempotency key
+
+    def require_fresh_key(self, *, now: bool = False) -> None:
+        self._fresh_key_required = True
+        if now:
+            self._send_unsent()
+        self._check_key()
+
+    # Writing
+
+    def complete(self, answer: CommandAnswer, audit: AuditRecord, *, commit: bool) -> CommandAnswer:
+        if self._key_call is not None:
+            self._send_unsent()  # nothing may be written before the key is known to be fresh
+        dry_run = self._context.request.dry_run
+        computed_on = self._log_position() if dry_run else None
+        origin, recorded_at = _origin(self._context), self._recorded_at()
+        rows, heads = self._chained(origin, recorded_at)
+        closing = [] if dry_run else self._closing_calls(answer, audit, heads)
+        if commit and not dry_run:
+            closing.append(Call(COMMIT))
+        places = self._write(origin, recorded_at, rows, closing)
+        if dry_run:
+            written = [_written(row, None, msgspec.json.decode(row.payload)) for row in rows]
+            return replace(answer, events=tuple(written), position=computed_on)
+        written = [_written(row, place.position, None) for row, place in zip(rows, places, strict=True)]
+        return replace(answer, events=tuple(written), position=max((place.position for place in places), default=None))
+
+    def enter(self, context: CommandContext) -> None:
+        self._enter(context)
+
+    def commit(self) -> None:
+        self._read(Call(COMMIT))
+
+    def roll_back(self) -> None:
+        """Undo what was not committed; harmless when nothing is open."""
+        idle = self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        if not self.connection.closed and not idle:
+            with suppress(psycopg.OperationalError):  # a lost connection has rolled back by itself
+                self.connection.round_trip(Call(ROLLBACK))
+
+    def located(self, found: ConcurrencyError) -> ConcurrencyError:
+        """The conflict with the stream that moved and its present version, as far as they can be told (PLT-020)."""
+        versions = {event.stream.name: event.stream.head.stream_position for event in self._pending.events}
+        with suppress(psycopg.Error):
+            [rows] = self.connection.round_trip(stream_store.heads_call(list(versions)))
+            for stream, head in stream_store.heads_of(rows).items():
+                if head.stream_position != versions[stream]:
+                    return ConcurrencyError(str(found), stream, head.stream_position)
+        return found
+
+    # How it is done
+
+    def _enter(self, context: CommandContext) -> None:
+        self._context = context
+        self._pending = _Pending()
+        # The call that opens the key, until it is sent; then what it found.
+        self._key: OpenedKey | None = None
+        self._key_call: Call | None = None
+        self._fresh_key_required = False
+        if context.request.idempotency_key is not None and not context.request.dry_run:
+            self._key_call = records.open_key_call(context)
+            self._unsent.append(self._key_call)
+
+    def _before_next_read(self, call: Call) -> None:
+        """Send a call together with the next one; at once when a port may read on its own meanwhile."""
+        self._unsent.append(call)
+        if self._ports:
+            self._send_unsent()
+
+    def _send_unsent(self) -> None:
+        if self._unsent:
+            self._read()
+
+    def _read(self, *calls: Call) -> list[list[Row]]:
+        """The rows of the calls, in one round trip with what is still to be sent before them."""
+        unsent, self._unsent = self._unsent, []
+        results = self.connection.round_trip(*unsent, *calls)
+        self.begun = True
+        if self._key_call is not None:
+            [row] = results[unsent.index(self._key_call)]
+            self._key, self._key_call = records.opened_key(row), None
+            self._check_key()
+        return results[len(unsent) :]
+
+    def _check_key(self) -> None:
+        """Stop the command if its key is known not to be fresh."""
+        key = self._key
+        if not self._fresh_key_required or key is None:
+            return
+        if key.command_id is not None:
+            self._fresh_key_required = False
+            [events] = self._read(records.events_of_call(key.command_id))
+            raise KeyTakenError(records.stored_answer(key, events))
+        if not key.free:
+            raise KeyTakenError(None)
+
+    def _load(self, aggregate: Aggregate[Any], wanted: Mapping[str, str]) -> None:
+        """Load streams, named to identifiers, into the unit; those without events are left out."""
+        [rows] = self._read(stream_store.load_call(aggregate, list(wanted)))
+        for stream, folded in stream_store.fold_rows(aggregate, rows):
+            head = folded.head
+            self._pending.streams[stream] = _Stream(
+                aggregate, wanted[stream], stream, folded.state, head, head.stream_position, folded.events
+            )
+
+    def _begin_stream(self, aggregate: Aggregate[Any], identifier: str) -> _Stream:
+        name = aggregate.stream(identifier)
+        stream = _Stream(aggregate, identifier, name, aggregate.initial, NO_HEAD, 0, 0)
+        self._pending.streams[name] = stream
+        return stream
+
+    def _state_at(self, aggregate: Aggregate[S], stream: str, version: int) -> S:
+        [rows] = self._read(stream_store.up_to_call(stream, version))
+        for _, folded in stream_store.fold_rows(aggregate, rows):
+            return folded.state
+        return aggregate.initial
+
+    def _recorded_at(self) -> dt.datetime:
+        """The instant of the command, but later than anything in the streams it adds to (PLT-023).
+
+        decision: the events of one command share their instant, so that no question as of an instant finds half of it.
+        """
+        latest = max((event.stream.head.recorded_at for event in self._pending.events), default=NO_HEAD.recorded_at)
+        return max(self._context.now, latest + _MICROSECOND)
+
+    def _chained(self, origin: Origin, recorded_at: dt.datetime) -> tuple[list[NewEvent], dict[str, Head]]:
+        """The appended events as rows, each chained to the one before it in its stream, and the streams' new heads."""
+        hasher = Hasher(origin, recorded_at)
+        names: dict[str, StreamName] = {}
+        days: dict[dt.date, bytes] = {}
+        hashes: dict[str, bytes] = {}
+        rows = []
+        events = self._pending.events
+        for (stream, position, event, day), event_id in zip(events, self._ids.several(len(events)), strict=True):
+            name = stream.name
+            kind, version = named[type(event)]
+            payload = canonical(event)
+            previous = hashes.get(name) or stream.head.hash
+            hashes[name] = digest = hasher.hash(
+                previous,
+                names.get(name) or names.setdefault(name, StreamName.of(name)),
+                position,
+                kind.encode(),
+                version,
+                str(event_id).encode(),
+                days.get(day) or days.setdefault(day, day.isoformat().encode()),
+                payload,
+            )
+            rows.append(NewEvent(name, position, kind, version, event_id, day, previous, digest, payload))
+        heads = {row.stream: Head(row.stream_position, row.hash, recorded_at, 0) for row in rows}
+        return rows, heads
+
+    def _write(
+        self, origin: Origin, recorded_at: dt.datetime, rows: Sequence[NewEvent], closing: Sequence[Call]
+    ) -> Sequence[Place]:
+        """Write the rows, feed the inline projections, run the closing calls; where the rows were written."""
+        if not rows:
+            if closing:
+                self._read(*closing)
+            return ()
+        after = max(event.stream.head.transaction for event in self._pending.events)
+        few = len(rows) <= INSERT_UP_TO
+        if few and self._on_events is None:
+            return [Place(*row) for row in self._read(insert_call(origin, recorded_at, rows, after), *closing)[0]]
+        if few:
+            places = [Place(*row) for row in self._read(insert_call(origin, recorded_at, rows, after))[0]]
+        else:
+            self._send_unsent()
+            places = copy_in(self.connection, origin, recorded_at, rows, after)
+        if self._on_events is not None:
+            with self.connection.cursor() as cursor:
+                self._on_events(cursor, self._recorded(origin, recorded_at, rows, places))
+        if closing:
+            self._read(*closing)
+        return places
+
+    def _recorded(
+        self, origin: Origin, recorded_at: dt.datetime, rows: Sequence[NewEvent], places: Sequence[Place]
+    ) -> list[RecordedEvent]:
+        return [
+            RecordedEvent(
+                place.position,
+                place.transaction,
+                row.stream,
+                row.stream_position,
+                row.type,
+                appended.event,
+                recorded_at,
+                row.effective_date,
+                row.event_id,
+                origin.actor,
+                origin.command_id,
+                origin.correlation_id,
+                origin.causation_id,
+            )
+            for row, place, appended in zip(rows, places, self._pending.events, strict=True)
+        ]
+
+    def _closing_calls(self, answer: CommandAnswer, audit: AuditRecord, heads: Mapping[str, Head]) -> list[Call]:
+        """What is written behind the events: snapshots, numbers taken, the answer of the key, the audit record."""
+        pending = self._pending
+        calls = []
+        for name, head in heads.items():
+            stream = pending.streams[name]
+            grown = stream.behind_snapshot + stream.version - stream.head.stream_position
+            if 0 < stream.aggregate.snapshot_every <= grown:
+                calls.append(stream_store.save_snapshot_call(stream.aggregate, name, stream.state, head))
+        calls.extend(records.save_sequence_call(name, pending.numbers[name]) for name in sorted(pending.taken))
+        positions = {name: head.stream_position for name, head in heads.items()}
+        subject = pending.main or next(iter(heads), None)
+        if self._context.request.idempotency_key is None:
+            calls.append(records.audit_call(audit, subject, positions))
+        else:
+            calls.append(records.audit_and_answer_call(audit, subject, positions, answer, self._context.now))
+        return calls
+
+    def _log_position(self) -> int | None:
+        [rows] = self._read(head_call())
+        return rows[0][1] if rows else None
+
+
+def _loaded(stream: _Stream) -> Loaded[Any]:
+    return Loaded(stream.identifier, stream.state, stream.version)
+
+
+def _origin(context: CommandContext) -> Origin:
+    request, principal = context.request, context.request.principal
+    return Origin(
+        actor_kind=principal.kind,
+        actor=principal.identifier,
+        client=principal.client,
+        channel=request.channel,
+        on_behalf_of=request.on_behalf_of,
+        command_id=context.command_id,
+        correlation_id=context.correlation_id,
+        causation_id=request.causation_id,
+    )
+
+
+def _written(row: NewEvent, position: int | None, payload: Mapping[str, Any] | None) -> WrittenEvent:
+    return WrittenEvent(row.type, str(row.event_id), row.stream, row.stream_position, position, payload)
