@@ -18,7 +18,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -39,6 +39,7 @@ from application.command import (
 )
 from application.unit_of_work import UnitOfWork
 from domain.errors import Problem, Refusal
+from domain.platform.privileges import may_execute
 
 #: `command.conflict_retries`: how often a command is repeated after a conflict (PLT-021).
 CONFLICT_RETRIES = 3
@@ -48,7 +49,8 @@ IN_PROGRESS_RETRY_AFTER = 1
 R = TypeVar("R")
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_KEY_FORM = re.compile(r"^[A-Za-z0-9._:-]{1,100}$")
+#: A client's key; behind `#` the index of a batch's item without a key of its own (PLT-009).
+_KEY_FORM = re.compile(r"[A-Za-z0-9._:-]{1,100}(#[0-9]{1,3})?")
 _OWN_CODE = re.compile(r"^[A-Z][A-Z0-9_]+$")
 
 
@@ -414,7 +416,7 @@ class Dispatcher:
         kind, principal = execution.kind, execution.request.principal
         if kind is None:
             return
-        if kind.privilege not in principal.privileges:
+        if not may_execute(principal.privileges, kind.name, kind.privilege):
             raise Refusal(Problem("FORBIDDEN", "The privilege for this command is missing."))
         for guard in self._guards:
             guard.authorise(kind, principal)
@@ -474,13 +476,16 @@ class Dispatcher:
             except Refusal:
                 unit.require_fresh_key(now=True)
                 raise
-            return unit.complete(answer, self._accepted(execution), commit=commit)
+            answer = unit.complete(answer, self._accepted(execution), commit=commit)
+            told = {} if answer.dry_run else execution.once
+            return replace(answer, result={**answer.result, **told}) if told else answer
         except KeyTakenError as taken:
             return _answered_before(execution, taken.answer)
 
     def _handled(self, execution: _Execution, unit: CommandUnit) -> CommandAnswer:
         kind, command = execution.known
         outcome: Outcome = self._handlers[kind.name](command, unit)
+        execution.once = outcome.once
         missing = unit.missing_confirmations
         if missing and not execution.request.dry_run:
             raise Refusal(missing)
@@ -569,6 +574,7 @@ class _Execution:
     kind: CommandType | None
     fingerprint: bytes | None = None
     command: Command | None = None
+    once: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def known(self) -> tuple[CommandType, Command]:
@@ -599,7 +605,7 @@ def _check_key(request: CommandRequest) -> None:
     if request.idempotency_key is None:
         if not request.dry_run:
             raise Refusal(Problem("IDEMPOTENCY_KEY_MISSING", "The header Idempotency-Key is missing."))
-    elif not _KEY_FORM.match(request.idempotency_key):
+    elif not _KEY_FORM.fullmatch(request.idempotency_key):
         raise Refusal(Problem("REQUEST_INVALID", "The idempotency key is 1 to 100 characters of A-Z a-z 0-9 . _ : -"))
 
 
@@ -619,7 +625,7 @@ def _of_several_accounts(executions: Sequence[_Execution]) -> dict[int, Sequence
         kind, command = execution.known
         accounts.append(getattr(command, kind.account_field) if kind.account_field else None)
     return {
-        index: [Problem("REQUEST_INVALID", "An atomic batch holds commands of one account only.", pointer=f"/{index}")]
+        index: [Problem("REQUEST_INVALID", "An atomic batch holds commands of one account only.")]
         for index, account in enumerate(accounts)
         if account is None or account != accounts[0]
     }
