@@ -28,10 +28,11 @@ from api.failures import log_failure, refusal_of
 from api.json_text import JsonInvalidError, parse_json
 from api.metrics import outcome_of
 from api.problems import RequestRefused, not_found, problem_document, problem_member, refused, to_json
-from application.command import CommandAnswer, CommandRegistry, CommandRequest, Principal
+from application.command import CommandAnswer, CommandRequest, Principal
 from application.command_status import CommandStatus
 from application.dispatch import BatchRefused, CommandRefused, Layer
 from domain.errors import Problem
+from domain.platform.privileges import may_execute
 
 CHANNEL: Final = "API"
 NDJSON: Final = "application/x-ndjson"
@@ -130,7 +131,7 @@ class Commands:
             outcome, code = "REFUSED", refusal.code
             raise RequestRefused.of_command(refusal, command.name) from None
         finally:
-            self._edge.metrics.command(_metric_name(command.name), outcome, code, time.perf_counter() - began)
+            self._edge.metrics.command(self._metric_name(command.name), outcome, code, time.perf_counter() - began)
 
     def _draft(self, request: Request, name: str) -> CommandRequest:
         """What is known of a command before its body is read."""
@@ -146,14 +147,14 @@ class Commands:
         try:
             await self._edge.run(self._dispatcher.authorise, draft)
         except CommandRefused as refusal:
-            self._edge.metrics.command(_metric_name(draft.name), "REFUSED", refusal.code, 0.0)
+            self._edge.metrics.command(self._metric_name(draft.name), "REFUSED", refusal.code, 0.0)
             raise RequestRefused.of_command(refusal, draft.name) from None
 
     def _recorded(self, draft: CommandRequest, refusal: RequestRefused) -> RequestRefused:
         """The refusal of the edge, put on the record by the dispatcher as any other (PLT-078)."""
         layer = refusal.layer or Layer.FACADE
         recorded = self._dispatcher.refuse(draft, layer, refusal.problems)
-        self._edge.metrics.command(_metric_name(draft.name), "REFUSED", refusal.code, 0.0)
+        self._edge.metrics.command(self._metric_name(draft.name), "REFUSED", refusal.code, 0.0)
         return RequestRefused(
             layer,
             refusal.problems,
@@ -164,6 +165,10 @@ class Commands:
             headers=refusal.headers,
             command=draft.name,
         )
+
+    def _metric_name(self, name: str) -> str:
+        """The command's name where there is such a command: names of a client's invention would grow without limit."""
+        return name if name in self._edge.services.commands else "unknown"
 
     # --- a batch ---
 
@@ -258,11 +263,11 @@ class Commands:
             first = refused_items.refusals[min(refused_items.refusals)]
             problems = {index: item.problems for index, item in refused_items.refusals.items()}
             for index, item in refused_items.refusals.items():
-                self._edge.metrics.command(_metric_name(commands[index].name), "REFUSED", item.code, 0.0)
+                self._edge.metrics.command(self._metric_name(commands[index].name), "REFUSED", item.code, 0.0)
             raise _batch_refused(first.layer, problems) from None
         seconds = (time.perf_counter() - began) / len(commands)
         for command, answer in zip(commands, answers, strict=True):
-            self._edge.metrics.command(_metric_name(command.name), outcome_of(answer), "", seconds)
+            self._edge.metrics.command(self._metric_name(command.name), outcome_of(answer), "", seconds)
         return [
             {"index": index, "status": 200, "replayed": answer.replayed, "answer": answer_document(answer)}
             for index, answer in enumerate(answers)
@@ -314,9 +319,9 @@ class Commands:
                 "summary": kind.summary,
                 "rules": list(kind.rules),
                 "refusals": list(kind.refusals),
-                "permitted": kind.privilege in principal.privileges,
+                "permitted": may_execute(principal.privileges, kind.name, kind.privilege),
             }
-            for kind in sorted(CommandRegistry.types.values(), key=lambda kind: (kind.room, kind.name))
+            for kind in sorted(self._edge.services.commands.values(), key=lambda kind: (kind.room, kind.name))
         ]
         return Response(to_json({"commands": commands}), 200, {}, "application/json")
 
@@ -395,11 +400,6 @@ def _dry_run_of(query: QueryParams) -> bool:
     if unknown or len(query.multi_items()) > 1 or query.get("dryRun", "false") not in ("true", "false"):
         raise refused(Layer.FACADE, "REQUEST_INVALID", "the only parameter is dryRun, true or false")
     return query.get("dryRun") == "true"
-
-
-def _metric_name(name: str) -> str:
-    """The command's name where there is such a command: names of a client's invention would grow without limit."""
-    return name if name in CommandRegistry.types else "unknown"
 
 
 def _invalid(pointer: str, message: str) -> Problem:

@@ -15,13 +15,14 @@ import structlog
 
 from api.problems import RequestRefused, refused
 from application.dispatch import ConcurrencyError
+from projections.engine import NotReadyError
 
 log: Final = structlog.get_logger("rollon.api")
 
 
 def refusal_of(failure: Exception) -> RequestRefused:
     """503 when the database is away or too busy, 500 for everything else; nothing was written either way."""
-    if isinstance(failure, ConcurrencyError | psycopg.OperationalError):
+    if isinstance(failure, ConcurrencyError | NotReadyError | psycopg.OperationalError):
         return refused(None, "SERVICE_UNAVAILABLE", "the event store is not available", retry_after=1)
     return refused(None, "INTERNAL_ERROR", "the request failed; nothing was changed")
 

@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.envelope import KEY_PATTERN, MAX_CONFIRMATIONS, MAX_ON_BEHALF_OF, MAX_VERSION
 from api.services import Services
-from application.command import CommandRegistry, CommandType
+from application.command import CommandType
 from domain.platform.error_codes import ERROR_CODES, status_of
 from domain.platform.parameters import PARAMETERS
 from domain.platform.privileges import Role
@@ -54,7 +54,7 @@ Amounts are decimal strings, dates are `YYYY-MM-DD`, timestamps RFC 3339 in UTC.
 
 def openapi_document(services: Services) -> Document:
     """The whole document for what these services offer."""
-    kinds = sorted(CommandRegistry.types.values(), key=lambda kind: (kind.room, kind.name))
+    kinds = sorted(services.commands.values(), key=lambda kind: (kind.room, kind.name))
     schemas = {**_fixed_schemas(), **_command_schemas(kinds)}
     paths: dict[str, Document] = {}
     for kind in kinds:

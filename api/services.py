@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp
 
 from api.settings import Settings
 from application.clock import Clock, MovableClock, UuidSource
-from application.command import CommandAnswer, CommandRequest
+from application.command import CommandAnswer, CommandRegistry, CommandRequest, CommandType
 from application.command_status import CommandStatusReader
 from application.dispatch import CommandRefused, Layer
 from application.jobs import JobRunner
@@ -82,6 +81,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 class Services:
     """Everything the edge needs. What is None is not offered: its addresses answer 404.
 
+    `commands` are those that are offered and documented, by default all that are declared.
     `graphql` is mounted under /v1/graphql and /graphql behind authentication; `mounts` are other applications by path
     (the console). `metrics` is the registry /metrics shows: other rooms add their collectors to it.
     """
@@ -91,6 +91,7 @@ class Services:
     settings: Settings
     clock: Clock
     ids: UuidSource
+    commands: Mapping[str, CommandType] = field(default_factory=lambda: CommandRegistry.types)
     command_status: CommandStatusReader | None = None
     graphql: APIRouter | None = None
     jobs: JobRunner | None = None
@@ -101,4 +102,3 @@ class Services:
     mounts: Sequence[tuple[str, ASGIApp]] = ()
     lifespan: Lifespan | None = None
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
-    started_at: dt.datetime | None = None

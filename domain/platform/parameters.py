@@ -531,7 +531,7 @@ def _list_fault(kind: ParameterType, value: Value) -> str | None:
         return None if set(value) <= set(kind.choices) else f"only these may be listed: {', '.join(kind.choices)}"
     if kind.name.startswith("reasons.") and "OTHER" not in value:
         return "OTHER must be among the reasons"
-    return None if all(_CODE.match(entry) for entry in value) else "codes of letters, digits, dot, dash, underscore"
+    return None if all(_CODE.fullmatch(entry) for entry in value) else "codes of letters, digits, dot, dash, underscore"
 
 
 def _text_fault(kind: ParameterType, value: str, keys: Mapping[str, str]) -> str | None:
@@ -539,13 +539,13 @@ def _text_fault(kind: ParameterType, value: str, keys: Mapping[str, str]) -> str
         case Kind.CHOICE:
             return None if value in kind.choices else f"one of {', '.join(kind.choices)} is needed"
         case Kind.TIME:
-            return None if _TIME.match(value) else "a time HH:MM is needed"
+            return None if _TIME.fullmatch(value) else "a time HH:MM is needed"
         case Kind.CRON:
             return None if _is_schedule(value) else '"daily HH:MM" or five cron fields are needed'
         case Kind.ZONE:
-            return None if _ZONE.match(value) else "an IANA time zone is needed"
+            return None if _ZONE.fullmatch(value) else "an IANA time zone is needed"
         case Kind.LOCALE:
-            return None if _LOCALE.match(value) else "a language tag such as en-US is needed"
+            return None if _LOCALE.fullmatch(value) else "a language tag such as en-US is needed"
         case Kind.AMOUNT:
             return _amount_fault(value, keys)
         case _:
@@ -554,10 +554,10 @@ def _text_fault(kind: ParameterType, value: str, keys: Mapping[str, str]) -> str
 
 def _is_schedule(value: str) -> bool:
     if value.startswith("daily "):
-        return bool(_TIME.match(value.removeprefix("daily ")))
+        return bool(_TIME.fullmatch(value.removeprefix("daily ")))
     fields = value.split(" ")
     return len(fields) == len(_CRON_BOUNDS) and all(
-        _CRON_FIELD.match(field)
+        _CRON_FIELD.fullmatch(field)
         and all(low <= int(number) <= high for number in re.findall(r"\d+", field.split("/")[0]))
         for field, (low, high) in zip(fields, _CRON_BOUNDS, strict=True)
     )

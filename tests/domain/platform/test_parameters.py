@@ -111,6 +111,7 @@ def test_every_default_lies_within_its_own_range() -> None:
         ("ptd.job_schedule", "daily 24:00", {}),
         ("ptd.job_schedule", "61 4 * * *", {}),
         ("premium.anyb_job_time", "2:00", {}),
+        ("premium.anyb_job_time", "02:00\n", {}),
         ("platform.time_zone", "Mars", {}),
         ("platform.locale", "english", {}),
         ("minimum_due.amount", "-0.01", {"currency": "USD"}),
