@@ -57,7 +57,7 @@ class AnybKey:
     """The amount not yet billed of one charge key, in minor units.
 
     `invoiced_*` and `corrected_*` are what was compared, part by part; `corrected` is the charge of today, None when
-    the key costs nothing any more. `sources` are the transactions behind the difference.
+    the key costs nothing any more. `sources` are the transactions behind the difference, the latest recorded one last.
     """
 
     key: ChargeKey
@@ -118,7 +118,7 @@ def compared(
     """Every billed key with a corrected charge or an invoiced item, settled ones included (PRM-122; see `anyb`)."""
     items = _by_key(invoiced)
     charges_now = {charge.key: charge for charge in corrected}
-    causes = _Causes(timeline, terms) if timeline is not None else None
+    causes = _Causes(timeline, terms.invoicing.sticky) if timeline is not None else None
     found = []
     for key in sorted(charges_now.keys() | items.keys()):
         charge, item = charges_now.get(key), items.get(key)
@@ -165,6 +165,11 @@ def member_anyb(
     first = max(first, _first_of_periods_at(since, timeline, terms))
     corrected = [one for one in charges(timeline, terms, first, end, starts) if one.period_end > since]
     return anyb(corrected, live, terms, {period.start for period in billed}, timeline)
+
+
+def charge_sources(timeline: Timeline, charge: Charge) -> tuple[str, ...]:
+    """The transactions that made the charge, in order of recording: what an item may keep as its sources."""
+    return _Causes(timeline).between(charge.period_start, charge.period_end, charge.item.coverage)
 
 
 def reductions(now: Iterable[AnybKey], before: Iterable[AnybKey] = ()) -> tuple[AnybKey, ...]:
@@ -228,23 +233,28 @@ class _Causes:
     Where what made the item is not recorded, or nothing new came (a transaction fell away), all that made the charge.
     """
 
-    def __init__(self, timeline: Timeline, terms: AccountTerms) -> None:
+    def __init__(self, timeline: Timeline, sticky: bool = True) -> None:
         self._timeline = timeline
-        self._sticky = terms.invoicing.sticky
+        self._sticky = sticky
         self._transactions = {one.transaction_id: one for one in timeline.transactions}
 
     def of(self, key: ChargeKey, item: InvoicedAmount | None) -> tuple[str, ...]:
         end = period_at(self._timeline.terms.anchor, key.modality, key.period_start, self._sticky).end
-        made = [
-            one
-            for one in self._timeline.sources_between(key.period_start, end, key.item.coverage)
-            if self._concerns(one, key.item.coverage)
-        ]
+        made = self.between(key.period_start, end, key.item.coverage)
         known = item.sources if item is not None else ()
         fresh = tuple(one for one in made if one not in known)
         if fresh:
             return fresh
-        return tuple(one for one in known if one not in made) or tuple(made)
+        return tuple(one for one in known if one not in made) or made
+
+    def between(self, first: dt.date, end: dt.date, coverage: str) -> tuple[str, ...]:
+        """The transactions that made what the coverage costs on the days [first, end), in order of recording."""
+        made = self._timeline.sources_between(first, end, coverage)
+        return tuple(sorted((one for one in made if self._concerns(one, coverage)), key=self._recorded))
+
+    def _recorded(self, transaction_id: str) -> int:
+        transaction = self._transactions.get(transaction_id)
+        return transaction.order if transaction is not None else -1
 
     def _concerns(self, transaction_id: str, coverage: str) -> bool:
         transaction = self._transactions.get(transaction_id)

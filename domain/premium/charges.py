@@ -284,6 +284,11 @@ def _full_charges(
     if not runs:
         return []
     covered_from, covered_end, last = runs[0].start, runs[-1].end, runs[-1].segment
+    is_gap = False
+    if terms.seasonal_gaps:
+        is_gap = terms.is_gap(terms.billing_period(covered_from, covered_end, last.payroll_frequency))
+        if is_gap and not any(one.period_start == period.start for one in billing_starts):
+            return []
     one_location = all(
         (one.segment.location, one.segment.division) == (last.location, last.division) for one in runs[:-1]
     )
@@ -302,11 +307,11 @@ def _full_charges(
                     waiver_from, last.payroll_frequency,
                 )
             )  # fmt: skip
-    if terms.seasonal_gaps:
-        billing = terms.billing_period(covered_from, covered_end, last.payroll_frequency)
-        return [one for one in found if not _is_gap(billing_starts.get(one.key, billing.start), terms)]
+    if terms.seasonal_gaps and billing_starts:
+        return [one for one in found if not _is_gap(billing_starts.get(one.key), is_gap, terms)]
     return found
 
 
-def _is_gap(billing_start: dt.date, terms: AccountTerms) -> bool:
-    return billing_start.month in terms.seasonal_gaps
+def _is_gap(billing_start: dt.date | None, otherwise: bool, terms: AccountTerms) -> bool:
+    """Whether a key is billed in a gap: by the period for which it was first invoiced, if it was (PRM-031)."""
+    return otherwise if billing_start is None else billing_start.month in terms.seasonal_gaps

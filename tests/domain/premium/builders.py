@@ -14,7 +14,7 @@ from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid, Period
 from domain.money import format_amount, parse_amount
 from domain.premium.account_terms import AccountTerms
-from domain.premium.anyb import AnybKey, InvoicedAmount, member_anyb
+from domain.premium.anyb import AnybKey, InvoicedAmount, charge_sources, member_anyb
 from domain.premium.charges import Charge, charges, charges_billed_in
 from domain.premium.timeline import MemberTerms, Timeline, build_timeline
 from domain.premium.transactions import (
@@ -244,7 +244,7 @@ class Book:
                 for key in self.open_keys(history)
             ]
             items += [
-                InvoicedAmount(one.key, one.gross, one.waiver, period.start)
+                InvoicedAmount(one.key, one.gross, one.waiver, period.start, charge_sources(timeline, one))
                 for one in charges_billed_in(timeline, self.terms, period, kept)
                 if one.has_item
             ]
