@@ -24,8 +24,9 @@ from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPo
 from domain.accounts.bill_type import BillType
 from domain.accounts.setup import SETUP, Routed, RoutingAttributes, Setup, SetupType, route
 from domain.calendar.frequency import Frequency
+from domain.calendar.periods import Period
 from domain.errors import Problem, Refusal, refuse
-from domain.members import anyb_publication
+from domain.members.anyb_publication import changed_since, publish_anyb
 from domain.members.dead_letter import (
     CONFIGURATION_FAILURES,
     DEAD_LETTER,
@@ -623,46 +624,43 @@ def process(
         ):
             return dead_letter(unit, command, member_record, reasons_of(refusal.problems))
         raise
-    after = apply_events(unit, member, events, facts, request.effective_date)
+    after = apply_events(unit, member, events, facts)
     return Outcome(transaction_result(after.state, request.transaction_id, after.version))
 
 
 def apply_events(
-    unit: UnitOfWork,
-    member: Loaded[MemberRecord],
-    events: Sequence[object],
-    facts: TransactionFacts,
-    since: dt.date | None,
+    unit: UnitOfWork, member: Loaded[MemberRecord], events: Sequence[object], facts: TransactionFacts
 ) -> Loaded[MemberRecord]:
     """Append decided events, let parked messages follow when a lock ended, and publish ANYB (PRM-114, PRM-115)."""
     if not events:
         return member
     before = member.state
+    happened = list(events)
     after = unit.append(MEMBER_RECORD, member.identifier, events)
     if before.is_roll_on_pending and not after.state.is_roll_on_pending:
         for parked in before.parked:
-            happened = unpark(after.state, parked.request.transaction_id or "", facts)
-            after = unit.append(MEMBER_RECORD, member.identifier, happened)
-        since = None
-    return publish(unit, after, facts, since, events)
+            followed = unpark(after.state, parked.request.transaction_id or "", facts)
+            after = unit.append(MEMBER_RECORD, member.identifier, followed)
+            happened += followed
+    return publish(unit, after, facts, changed_since(before, happened), happened)
 
 
 def publish(
     unit: UnitOfWork,
     member: Loaded[MemberRecord],
     facts: TransactionFacts,
-    since: dt.date | None,
+    since: dt.date = dt.date.min,
     events: Sequence[object] = (),
 ) -> Loaded[MemberRecord]:
-    """Compare what is invoiced with what should be, on every account of the record, and say what changed (PRM-123)."""
+    """Compare what is invoiced with what should be, on every account of the facts, and say what changed (PRM-123)."""
     record = member.state
+    concerned = {placement.account for placement in record.placements} | {one.account for one in record.anyb}
     invoiced: dict[str, list[InvoicedAmount]] = {}
-    billed = {}
-    for number in facts.accounts:
-        account = unit.load(ACCOUNT, number).state
-        billed[number] = [period_of(one) for one in account.live_periods()]
-        invoiced[number] = invoiced_amounts(unit, number, [record.number]).get(record.number, [])
-    published = anyb_publication.publish_anyb(record, facts, invoiced, billed, events)
+    billed: dict[str, list[Period]] = {}
+    for number in concerned & facts.accounts.keys():
+        invoiced[number] = invoiced_amounts(unit, number, [record.number], since).get(record.number, [])
+        billed[number] = [period_of(one) for one in unit.load(ACCOUNT, number).state.live_periods()]
+    published = publish_anyb(record, facts, invoiced, billed, events, since=since)
     return unit.append(MEMBER_RECORD, member.identifier, published) if published else member
 
 
@@ -920,7 +918,7 @@ def instruct_roll_on(command: InstructRollOn, unit: UnitOfWork) -> Outcome:
     facts = facts_of(unit, policy.state, member.identifier)
     member = unit.load(MEMBER_RECORD, member.identifier)
     events = instruct(member.state, _decisions(command.decisions, member.state.currency), facts)
-    after = apply_events(unit, member, events, facts, None)
+    after = apply_events(unit, member, events, facts)
     return Outcome(transaction_result(after.state, command.decisions[0].transaction_id, after.version))
 
 

@@ -570,13 +570,18 @@ def open_items(rows: Sequence[ItemRow]) -> OpenItems:
     )
 
 
-def open_account(unit: UnitOfWork, account: Account, named: Sequence[str] = ()) -> OpenAccount:
-    """Everything an allocation on the account is decided on, as the register has it now, `named` invoices whole."""
+def open_account(
+    unit: UnitOfWork, account: Account, named: Sequence[str] = (), without: str | None = None
+) -> OpenAccount:
+    """Everything an allocation on the account is decided on, as the register has it now.
+
+    `named` invoices come whole, also where nothing of them is due; the invoice `without` is left out.
+    """
     register = unit.port(ItemRegister)
     live = register.live_invoices(account.number, open_only=False)
     return OpenAccount(
-        open_items(register.open_items(account.number, named)),
-        tuple(OpenInvoice(row.number, row.due_date, row.period_start) for row in live),
+        open_items([row for row in register.open_items(account.number, named) if row.invoice != without]),
+        tuple(OpenInvoice(row.number, row.due_date, row.period_start) for row in live if row.number != without),
         configuration_of(unit, account).spread,
     )
 

@@ -118,6 +118,7 @@ class ItemRow(NamedTuple):
     covered_from: dt.date
     covered_end: dt.date
     billing_start: dt.date
+    billing_end: dt.date
     cause: str | None
     location: str | None
     division: str | None
@@ -172,6 +173,30 @@ class PairRow(NamedTuple):
     positive_line: int
     amount: int
     matched: bool
+
+
+class OverpaymentRow(NamedTuple):
+    """A member's overpayment in a payment record."""
+
+    record: str
+    payment: str
+    category: str
+    effective_date: dt.date
+    member: str
+    amount: int
+
+
+class FreedRow(NamedTuple):
+    """Money that a reconciliation took off an item into a bucket."""
+
+    record: str
+    category: str
+    invoice: str
+    line: int
+    member: str
+    bucket: str
+    amount: int
+    position: int
 
 
 class UnappliedRow(NamedTuple):
@@ -231,6 +256,10 @@ class ItemRegister(Protocol):
         """Positive items with something collectible, in item order (PAY-040); of `named` invoices all of them."""
         ...
 
+    def due_by_product(self, account: str) -> dict[str, int]:
+        """Remaining due less open credit by master policy, added up from the items of live invoices (BAL-042)."""
+        ...
+
     def credit_items(self, account: str) -> list[ItemRow]:
         """Negative items with open credit, oldest invoice first."""
         ...
@@ -265,6 +294,22 @@ class ItemRegister(Protocol):
 
     def unapplied_records(self, account: str) -> list[UnappliedRow]:
         """Records in force with unapplied money, in consumption order within their category (PAY-083)."""
+        ...
+
+    def overpayments(self, account: str) -> list[OverpaymentRow]:
+        """Members' overpayment in force on the account, in member record order."""
+        ...
+
+    def excess_freed_by(self, invoice: str) -> list[FreedRow]:
+        """What the reconciliation of this invoice's credits freed, in order (BAL-075)."""
+        ...
+
+    def members_billed_elsewhere(self, account: str, invoice: str, billing_start: dt.date) -> list[str]:
+        """Members with items of this billing period on other live invoices of the account than this one."""
+        ...
+
+    def invoices_carrying_keys_of(self, invoice: str) -> list[str]:
+        """Later live invoices with an item of a key that is on this invoice (INV-121)."""
         ...
 
     def records_of_payment(self, payment: str) -> list[str]:

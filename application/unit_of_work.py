@@ -93,6 +93,14 @@ class UnitOfWork(Protocol):
         """
         ...
 
+    def start_process(self, subject: str, process: str) -> str | None:
+        """Begin a process on a subject until the end of the unit; answers the kind of another one that runs there."""
+        ...
+
+    def read_many(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
+        """As `load_many`, for reading only: nothing is kept, so memory stays bounded however many are read."""
+        ...
+
     def flush(self) -> None:
         """Write what was appended so far, still inside the transaction, so that ports see it.
 

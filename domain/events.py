@@ -84,7 +84,7 @@ def needs_upcast(name: str, version: int) -> bool:
 
 
 def upcast(name: str, version: int, payload: Payload) -> Payload:
-    """The payload in the current schema version, by every step in between. Raises UnknownEventError if one is missing."""
+    """The payload in the current schema version, by every step in between. Raises UnknownEventError."""
     current = _VERSIONS[event_class(name)]
     while version < current:
         step = _UPCASTERS.get((name, version))

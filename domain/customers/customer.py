@@ -128,16 +128,25 @@ def create(
     """Register a customer. Refused `CUSTOMER_DATA_INCOMPLETE`, naming each missing member (MEM-002)."""
     missing: list[str] = []
     if kind is CustomerKind.ORGANIZATION:
-        missing += [name for name, value in (("legal_name", legal_name), ("legal_identification", legal_identification)) if not value]
+        missing += [
+            name
+            for name, value in (("legal_name", legal_name), ("legal_identification", legal_identification))
+            if not value
+        ]
     else:
         missing += [name for name, value in (("first_name", first_name), ("last_name", last_name)) if not value]
     if address is None:
         missing.append("address")
     refuse_if_any(
-        [Problem("CUSTOMER_DATA_INCOMPLETE", f"{name} is missing", f"/{name}", params={"field": name}) for name in missing]
+        [
+            Problem("CUSTOMER_DATA_INCOMPLETE", f"{name} is missing", f"/{name}", params={"field": name})
+            for name in missing
+        ]
     )
     if (role is CustomerRole.INSURED) != (kind is CustomerKind.INDIVIDUAL):
-        refuse_if_any([Problem("REQUEST_INVALID", "an individual has the role INSURED, an organization another", "/role")])
+        refuse_if_any(
+            [Problem("REQUEST_INVALID", "an individual has the role INSURED, an organization another", "/role")]
+        )
     assert address is not None
     ordered = tuple(dict.fromkeys(("CASH", "CHECK", *methods)))
     return BillingCustomerCreated(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from domain.calendar.periods import Period, period_at
-from domain.invoices.lines import LineColumns, LineKind, LinePart, LineTerms
+from domain.invoices.lines import LineChunk, LineColumns, LineKind, LinePart, LineTerms
 from domain.premium.anyb import AnybKey, AnybKind
 from domain.premium.charges import Charge, ChargeKey
 from domain.premium.explanation import LocationLine
@@ -172,3 +172,18 @@ def _terms_of(charge: Charge, kind: LineKind, master_policy: str, billing: Perio
 
 def _with(terms: LineTerms, kind: LineKind, part: LinePart, cause: str | None) -> LineTerms:
     return replace(terms, kind=kind, part=part, cause=cause)
+
+
+def billed_amounts(chunks: Iterable[LineChunk], period_start: dt.date) -> tuple[int, int, int]:
+    """Current period amount, retro added and retro credit of an invoice, by net lines (INV-051)."""
+    current = added = credit = 0
+    for chunk in chunks:
+        own = [terms.billing_start == period_start and terms.kind is not LineKind.RETRO for terms in chunk.terms]
+        for term, net in zip(chunk.term, chunk.nets(), strict=True):
+            if own[term]:
+                current += net
+            elif net > 0:
+                added += net
+            else:
+                credit -= net
+    return current, added, credit

@@ -30,7 +30,6 @@ from domain.invoices.invoice import (
 )
 from domain.invoices.lines import LineChunk
 from domain.members.dead_letter import DeadLetterDiscarded, DeadLetterResolved, MemberTransactionDeadLettered
-from domain.members.placements import Placement
 from domain.members.events import (
     BillingRewritten,
     MemberAnybChanged,
@@ -40,7 +39,8 @@ from domain.members.events import (
     RollOnCompleted,
     RollOnRequested,
 )
-from domain.payments.classification import Bucket, PaymentStatus
+from domain.members.placements import Placement
+from domain.payments.classification import Bucket, Cause, PaymentStatus
 from domain.payments.payment import (
     BucketMoved,
     DraftPaymentDeleted,
@@ -66,7 +66,7 @@ from domain.payments.payment import (
     RefundLockSet,
     UnappliedExplained,
 )
-from projections.engine.projection import Mode, Projection
+from projections.engine.projection import Mode, Projection, ProjectionError
 from projections.engine.rows import Rows
 from projections.engine.table import Row
 from projections.register.tables import TABLES
@@ -284,13 +284,17 @@ def invoice_initialised(recorded: RecordedEvent, rows: Rows) -> None:
             "open_credit": 0,
             "held": 0,
             "total_due": 0,
-            "live": False,
+            "live": True,
             "position": recorded.position,
         }
     )
 
 
-@register.on(InvoiceProjected)
+def _invoice_and_account(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.account,)
+
+
+@register.on(InvoiceProjected, invoice=_own, account=_invoice_and_account)
 def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
     event: InvoiceProjected = recorded.event
     chunk: LineChunk = event.lines
@@ -325,7 +329,18 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
         )
         for index, terms in enumerate(chunk.terms)
     )
-    count = len(chunk)
+    count, nets = len(chunk), chunk.nets()
+    positive = sum(net for net in nets if net > 0)
+    negative = sum(nets) - positive
+    row = rows["invoice"].require(event.number)
+    row["positive_billed"] += positive
+    row["negative_billed"] += negative
+    row["remaining_due"] += positive
+    row["open_credit"] -= negative
+    account = _account(rows, event.account, recorded)
+    account["remaining_due"] += positive
+    account["open_credit"] -= negative
+    account["total_billed"] += positive + negative
     rows["item"].append_columns(
         count,
         {
@@ -334,7 +349,7 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
             "member": chunk.members,
             "term": [base + index for index in chunk.term],
             "amount": chunk.amounts,
-            "billed": chunk.nets(),
+            "billed": nets,
             "paid": 0,
             "offset_amount": 0,
             "written_off": 0,
@@ -343,29 +358,18 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
     )
 
 
-def _invoice_and_account(recorded: RecordedEvent) -> Iterable[str]:
-    return (recorded.event.account,)
-
-
 @register.on(InvoiceBalancesCalculated, invoice=_own)
 def balances_calculated(recorded: RecordedEvent, rows: Rows) -> None:
     rows["invoice"].require(recorded.event.number)["total_due"] = recorded.event.statement.total_due
 
 
-@register.on(InvoiceIssued, invoice=_own, account=_invoice_and_account)
+@register.on(InvoiceIssued, invoice=_own)
 def invoice_issued(recorded: RecordedEvent, rows: Rows) -> None:
     event: InvoiceIssued = recorded.event
     row = rows["invoice"].require(event.number)
-    row["positive_billed"] = event.positive_total
-    row["negative_billed"] = event.negative_total
-    row["remaining_due"] += event.positive_total
-    row["open_credit"] -= event.negative_total
-    row["live"] = True
+    if (row["positive_billed"], row["negative_billed"]) != (event.positive_total, event.negative_total):
+        raise ProjectionError("the lines of the invoice do not add up to its totals")
     row["position"] = recorded.position
-    account = _account(rows, event.account, recorded)
-    account["remaining_due"] += event.positive_total
-    account["open_credit"] -= event.negative_total
-    account["total_billed"] += event.positive_total + event.negative_total
 
 
 @register.on(InvoiceDiscarded, invoice=_own, account=_invoice_and_account)
@@ -631,6 +635,20 @@ def payment_unallocated(recorded: RecordedEvent, rows: Rows) -> None:
     event: PaymentUnallocated = recorded.event
     total = sum(part.total for part in event.lines)
     _put_on_lines(recorded, rows, event.lines, -1)
+    if event.cause is Cause.EXCESS and event.caused_by is not None:
+        rows["freed"].extend(
+            (
+                event.caused_by,
+                event.record.record_id,
+                part.invoice,
+                line,
+                event.to.value,
+                amount,
+                recorded.position,
+            )
+            for part in event.lines
+            for line, amount in zip(part.lines, part.amounts, strict=True)
+        )
     _move_bucket(recorded, rows, event.to, total, event.members)
 
 

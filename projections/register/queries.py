@@ -15,9 +15,11 @@ from psycopg import Cursor
 from application.register import (
     AccountTotals,
     AllocationRow,
+    FreedRow,
     InvoicedRow,
     InvoiceRow,
     ItemRow,
+    OverpaymentRow,
     PairRow,
     StatementWindow,
     UnappliedRow,
@@ -123,8 +125,8 @@ _INVOICE = (
 _ITEM = (
     "i.invoice, i.line, i.member, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence,"
     " t.sequence_id, t.sequence_root, t.sequence_effective, t.master_policy, t.modality, t.modal_start, t.modal_end,"
-    " t.covered_from, t.covered_end, t.billing_start, t.cause, t.location, t.division, t.kind, i.billed, i.paid,"
-    " i.offset_amount, i.written_off, i.held"
+    " t.covered_from, t.covered_end, t.billing_start, t.billing_end, t.cause, t.location, t.division, t.kind,"
+    " i.billed, i.paid, i.offset_amount, i.written_off, i.held"
 )
 _ITEM_SOURCE = (
     " from {invoice} v join {item} i on i.invoice = v.invoice"
@@ -170,6 +172,15 @@ class ItemQueries(_Queries):
             f" or v.invoice = any(%(named)s)){_ITEM_ORDER}"
         )
         return self._items(sql, {"account": account, "named": list(named)})
+
+    def due_by_product(self, account: str) -> dict[str, int]:
+        sql = (
+            "select t.master_policy, sum(i.billed - i.paid - i.written_off"
+            " - case when i.billed > 0 then i.offset_amount else -i.offset_amount end)"
+            f"{_ITEM_SOURCE} where v.account = %(account)s and v.live and (v.remaining_due <> 0 or v.open_credit <> 0)"
+            " group by t.master_policy order by t.master_policy"
+        )
+        return {row[0]: int(row[1]) for row in self._rows(sql, {"account": account})}
 
     def credit_items(self, account: str) -> list[ItemRow]:
         sql = (
@@ -253,6 +264,46 @@ class ItemQueries(_Queries):
             " where account = %(account)s and unapplied <> 0 order by effective_date, payment, record"
         )
         return [UnappliedRow(*row) for row in self._rows(sql, {"account": account})]
+
+    def overpayments(self, account: str) -> list[OverpaymentRow]:
+        sql = (
+            "select m.record, r.payment, r.category, r.effective_date, m.member, m.member_overpayment"
+            " from {member_money} m join {record} r on r.record = m.record"
+            " where m.account = %(account)s and m.member_overpayment <> 0 order by m.member, m.record"
+        )
+        return [OverpaymentRow(*row) for row in self._rows(sql, {"account": account})]
+
+    def excess_freed_by(self, invoice: str) -> list[FreedRow]:
+        sql = (
+            "select f.record, r.category, f.invoice, f.line, i.member, f.bucket, f.amount, f.position"
+            " from {freed} f join {record} r on r.record = f.record"
+            " join {item} i on i.invoice = f.invoice and i.line = f.line"
+            " where f.caused_by = %(invoice)s order by f.position, f.invoice, f.line"
+        )
+        return [FreedRow(*row) for row in self._rows(sql, {"invoice": invoice})]
+
+    def members_billed_elsewhere(self, account: str, invoice: str, billing_start: dt.date) -> list[str]:
+        sql = (
+            "select distinct i.member from {invoice} v join {term} t on t.invoice = v.invoice"
+            " join {item} i on i.invoice = t.invoice and i.term = t.term where v.account = %(account)s and v.live"
+            " and v.invoice <> %(invoice)s and t.billing_start = %(billing_start)s"
+            " and v.period_start <> t.billing_start order by i.member"
+        )
+        parameters = {"account": account, "invoice": invoice, "billing_start": billing_start}
+        return [row[0] for row in self._rows(sql, parameters)]
+
+    def invoices_carrying_keys_of(self, invoice: str) -> list[str]:
+        sql = (
+            "select distinct o.invoice from {invoice} v join {item} i on i.invoice = v.invoice"
+            " join {term} t on t.invoice = i.invoice and t.term = i.term"
+            " join {item} k on k.member = i.member and k.invoice <> i.invoice"
+            " join {term} u on u.invoice = k.invoice and u.term = k.term and u.coverage = t.coverage"
+            " and u.plan = t.plan and u.coverage_class = t.coverage_class and u.tier = t.tier"
+            " and u.sub_group = t.sub_group and u.sequence_root = t.sequence_root and u.modal_start = t.modal_start"
+            " join {invoice} o on o.invoice = k.invoice and o.account = v.account and o.live"
+            " and o.sequence > v.sequence where v.invoice = %(invoice)s order by o.invoice"
+        )
+        return [row[0] for row in self._rows(sql, {"invoice": invoice})]
 
     def records_of_payment(self, payment: str) -> list[str]:
         sql = "select record from {record} where payment = %(payment)s order by length(record), record"

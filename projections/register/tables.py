@@ -270,6 +270,22 @@ OFFSET = Table(
     indexes=(Index(("positive_invoice",), while_building=True),),
 )
 
+#: Money that reconciliations freed, by the invoice whose credits caused it (BAL-075).
+FREED = Table(
+    "freed",
+    (
+        Column("caused_by", "text"),
+        Column("record", "text"),
+        Column("invoice", "text"),
+        Column("line", "integer"),
+        Column("bucket", "text"),
+        Column("amount", "bigint"),
+        Column("position", "bigint"),
+    ),
+    key=("caused_by", "record", "invoice", "line", "position"),
+    append_only=True,
+)
+
 #: Signed movements by recorded position, of which a statement's window is the sum (BAL-044 to BAL-046).
 MOVEMENT = Table(
     "movement",
@@ -310,6 +326,7 @@ TABLES = (
     RECORD,
     MEMBER_MONEY,
     OFFSET,
+    FREED,
     MOVEMENT,
     DEAD_LETTER,
 )
