@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -44,15 +45,16 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,
         lifespan=services.lifespan,
     )
-    for router in (
+    routers = (
         Commands(edge).router(),
         Jobs(edge).router(),
         Files(edge).router(),
         Reference(edge).router(),
-        Sandbox(edge).router(),
+        *Sandbox(edge).routers(),
         Operations(edge).router(),
         _reference_pages(app),
-    ):
+    )
+    for router in routers:
         app.include_router(router)
     if services.graphql is not None:
         for prefix in ("/v1/graphql", "/graphql"):
@@ -69,7 +71,7 @@ def create_app(services: Services) -> FastAPI:
         app.mount(path, mounted)
     app.add_exception_handler(RequestRefused, _answer_refused)
     app.add_exception_handler(Refusal, _answer_refusal)
-    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(HTTPException, _http_answer(routers))
     app.add_exception_handler(RequestValidationError, _answer_validation)
     if services.settings.cors_origins:
         app.add_middleware(
@@ -120,27 +122,28 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
     return await _answer_refused(request, RequestRefused(layer_of(error.code), error.problems))
 
 
-async def _answer_http(request: Request, error: Exception) -> Response:
-    """What the routing itself refuses: an unknown address, or a method it does not have."""
-    assert isinstance(error, HTTPException)
-    if error.status_code == 404:
-        refusal = not_found()
-    elif error.status_code == 405:
-        # decision: HTTP's own status for it; the rulebook has no code of its own.
-        problem = Problem("REQUEST_INVALID", "this address does not have this method")
-        refusal = RequestRefused(Layer.FACADE, problem, status=405, headers={"Allow": _allowed(request)})
-    else:
-        refusal = refused(Layer.FACADE, "REQUEST_INVALID", "the request is malformed")
-    return await _answer_refused(request, refusal)
+def _http_answer(routers: Sequence[APIRouter]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answers what the routing itself refuses: an unknown address, or a method it does not have."""
+    routes = [route for router in routers for route in router.routes if isinstance(route, Route)]
 
+    def methods_at(request: Request) -> list[str]:
+        matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+        return sorted({method for route in matching for method in route.methods or ()})
 
-def _allowed(request: Request) -> str:
-    """The methods an address has, over all its routes."""
-    methods: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
-    return ", ".join(sorted(methods))
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            refusal = not_found()
+        elif error.status_code == 405:
+            # decision: HTTP's own status for it; the rulebook has no code of its own.
+            problem = Problem("REQUEST_INVALID", "this address does not have this method")
+            allowed = ", ".join(methods_at(request)) or (error.headers or {}).get("Allow", "")
+            refusal = RequestRefused(Layer.FACADE, problem, status=405, headers={"Allow": allowed})
+        else:
+            refusal = refused(Layer.FACADE, "REQUEST_INVALID", "the request is malformed")
+        return await _answer_refused(request, refusal)
+
+    return answer
 
 
 async def _answer_validation(request: Request, error: Exception) -> Response:

@@ -40,19 +40,17 @@ class Sandbox:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
 
-    def router(self) -> APIRouter:
-        """The routes."""
-        open_router = APIRouter(include_in_schema=False)
-        open_router.add_api_route("/v1/sandbox/token", self.token, methods=["POST"])
-        open_router.add_api_route("/v1/sandbox/jwks.json", self.jwks, methods=["GET"])
-        open_router.add_api_route("/v1/sandbox/.well-known/openid-configuration", self.discovery, methods=["GET"])
-        clock_router = APIRouter(
-            dependencies=[Depends(self._exists), Depends(self._edge.authenticate)], include_in_schema=False
-        )
-        clock_router.add_api_route("/v1/sandbox/clock", self.clock, methods=["GET"])
-        clock_router.add_api_route("/v1/sandbox/clock", self.move_clock, methods=["POST"])
-        open_router.include_router(clock_router)
-        return open_router
+    def routers(self) -> tuple[APIRouter, APIRouter]:
+        """The routes open to all, and those of the clock."""
+        tokens = APIRouter(include_in_schema=False)
+        tokens.add_api_route("/v1/sandbox/token", self.token, methods=["POST"])
+        tokens.add_api_route("/v1/sandbox/jwks.json", self.jwks, methods=["GET"])
+        tokens.add_api_route("/v1/sandbox/.well-known/openid-configuration", self.discovery, methods=["GET"])
+        exists_and_authenticated = [Depends(self._exists), Depends(self._edge.authenticate)]
+        clock = APIRouter(dependencies=exists_and_authenticated, include_in_schema=False)
+        clock.add_api_route("/v1/sandbox/clock", self.clock, methods=["GET"])
+        clock.add_api_route("/v1/sandbox/clock", self.move_clock, methods=["POST"])
+        return tokens, clock
 
     def _issuer(self) -> TokenIssuer:
         issuer = self._edge.services.sandbox_issuer
