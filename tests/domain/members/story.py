@@ -1,7 +1,8 @@
 """A group, its accounts and its members, told as the rulebook tells its examples: what is sent, what is invoiced.
 
 `Group` keeps the accounts, the set-up by which members are routed, and the live invoices; `Member` sends transactions
-to its record, folds the events and publishes ANYB after each, as the application does. Amounts are texts of major units.
+to its record, folds the events and publishes ANYB after each, as the application does. Amounts are written as texts of
+major units.
 """
 
 from __future__ import annotations
