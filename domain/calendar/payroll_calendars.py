@@ -408,8 +408,8 @@ def extend_horizon(state: PayrollCalendars, account: str, horizon: dt.date) -> l
         version = calendar.confirmed
         if version is None:
             continue
-        known = version.dates[-1] if version.dates else version.invoiced_to
-        added = tuple(day for day in version.pattern.dates_to(horizon) if known is None or day > known)
+        known = max((*version.dates[-1:], version.invoiced_to or dt.date.min))
+        added = tuple(day for day in version.pattern.dates_to(horizon) if day > known)
         if added:
             events.append(PayrollHorizonExtended(account=account, number=calendar.number, added=added))
     return events
