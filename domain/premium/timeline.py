@@ -188,8 +188,10 @@ class Timeline:
         return self.segments[index]
 
     def between(self, first: dt.date, end: dt.date) -> tuple[Segment, ...]:
-        """The segments that share a day with [first, end)."""
+        """The segments that share a day with [first, end); none when that is empty."""
         segments = self.segments
+        if first >= end:
+            return ()
         low = max(bisect_right(segments, first, key=_START) - 1, 0)
         high = bisect_left(segments, end, lo=low, key=_START)
         if low < high and segments[low].end <= first:

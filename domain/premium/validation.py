@@ -3,6 +3,9 @@
 Everything is worked out again from the timeline and compared with what is stored or kept elsewhere: the rows of the
 version, the placements of the member record, the shares of the sequences (PRM-160). A difference is a finding with
 expected and actual value, never a repair; a record that cannot be calculated gives no findings but the reason.
+
+A row holds in its *lane*, an item key on an account, until the lane's next one. On every day in force exactly one lane
+of a coverage costs something: none is a gap, two are an overlap.
 """
 
 from __future__ import annotations
@@ -10,16 +13,38 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Protocol
 
+from domain.calendar.frequency import Frequency
 from domain.calendar.periods import Period
 from domain.errors import Problem, Refusal
 from domain.premium.account_terms import AccountTerms
 from domain.premium.charges import charges
 from domain.premium.key_charge import key_charges, runs_of
 from domain.premium.modal import modal_premium
-from domain.premium.rows import PremiumRow, premium_rows
-from domain.premium.timeline import OPEN_END, Timeline
+from domain.premium.timeline import OPEN_END, Segment, Timeline
+from domain.premium.transactions import ItemKey
+
+
+class PremiumRow(Protocol):
+    """What is read of a row of the modal premium history (PRM-041), amounts in minor units."""
+
+    @property
+    def account(self) -> str: ...
+    @property
+    def key(self) -> ItemKey: ...
+    @property
+    def effective(self) -> dt.date: ...
+    @property
+    def modality(self) -> Frequency: ...
+    @property
+    def annual(self) -> int: ...
+    @property
+    def modal(self) -> int: ...
+    @property
+    def prorated(self) -> int | None: ...
+    @property
+    def days(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +83,8 @@ class Validation:
 
 def validate(
     timeline: Timeline,
-    rows: Sequence[PremiumRow],
+    stored: Sequence[PremiumRow],
+    derived: Sequence[PremiumRow],
     accounts: Mapping[str, AccountTerms],
     placements: Sequence[PlacedOn],
     first: dt.date,
@@ -66,8 +92,9 @@ def validate(
 ) -> Validation:
     """Compare the stored rows and the placements of a record with what its timeline gives.
 
-    Sequence shares are checked for charges with a covered day in [first, end). Incomplete configuration (an account
-    without terms, a calculation that stops) is reported as MODAL_VALIDATION_INCOMPLETE_DATA and gives no result.
+    `derived` are the rows worked out anew from the timeline. Sequence shares are checked for charges with a covered day
+    in [first, end). Incomplete configuration (an account without terms, a calculation that stops) is reported as
+    MODAL_VALIDATION_INCOMPLETE_DATA and gives no result.
     """
     member = timeline.terms.member_record
     missing = sorted({one.account for one in timeline.segments if one.in_force} - accounts.keys())
@@ -75,9 +102,9 @@ def validate(
         return Validation(incomplete=tuple(_incomplete(member, "no terms of the account", name) for name in missing))
     try:
         found = [
-            *_modal_amounts(member, rows, accounts),
-            *_row_differences(member, rows, premium_rows(timeline, accounts)),
-            *_gaps_and_overlaps(timeline, rows),
+            *_modal_amounts(member, stored, accounts),
+            *_row_differences(member, stored, derived),
+            *_gaps_and_overlaps(timeline, stored),
             *_share_differences(timeline, accounts, first, end),
             *_placement_differences(timeline, placements),
         ]
@@ -119,29 +146,31 @@ def _row_differences(member: str, rows: Iterable[PremiumRow], expected: Iterable
 
 
 def _gaps_and_overlaps(timeline: Timeline, rows: Iterable[PremiumRow]) -> Iterable[Discrepancy]:
-    """While the record is in force, the rows of each coverage follow one another without gap or overlap."""
-    by_coverage: dict[str, list[PremiumRow]] = {}
-    for row in rows:
-        if not row.closing:
-            by_coverage.setdefault(row.item.coverage, []).append(row)
-    for coverage, own in sorted(by_coverage.items()):
-        own.sort(key=lambda row: (row.effective, row.end))
-        for before, after in pairwise(own):
-            held = [
-                one
-                for one in timeline.between(before.end, after.effective)
-                if any(amount.key.coverage == coverage for amount in one.charged_amounts)
-            ]
-            if after.effective < before.end or held:
-                check = "OVERLAP" if after.effective < before.end else "GAP"
-                yield Discrepancy(
-                    after.account,
-                    timeline.terms.member_record,
-                    check,
-                    _name(after),
-                    before.end.isoformat(),
-                    after.effective.isoformat(),
-                )
+    """On every day in force the lane of the coverage has a row, and no other lane of it costs anything."""
+    lanes: dict[tuple[str, ItemKey], list[PremiumRow]] = {}
+    for row in sorted(rows, key=lambda row: row.effective):
+        lanes.setdefault((row.account, row.key), []).append(row)
+    for segment in timeline.segments:
+        for amount in segment.charged_amounts:
+            lane = (segment.account, amount.key)
+            if _in_effect(lanes.get(lane, ()), segment.start) is None:
+                yield _lane_finding(timeline, segment, "GAP", amount.key, "a row", "-")
+            for other, own in lanes.items():
+                held = _in_effect(own, segment.start)
+                same = other[1].coverage == amount.key.coverage and other != lane
+                if same and held is not None and held.annual != 0:
+                    yield _lane_finding(timeline, segment, "OVERLAP", other[1], "0", str(held.annual))
+
+
+def _in_effect(lane: Sequence[PremiumRow], day: dt.date) -> PremiumRow | None:
+    return next((row for row in reversed(lane) if row.effective <= day), None)
+
+
+def _lane_finding(
+    timeline: Timeline, segment: Segment, check: str, key: ItemKey, expected: str, actual: str
+) -> Discrepancy:
+    row = f"{key.coverage} {segment.start.isoformat()}"
+    return Discrepancy(segment.account, timeline.terms.member_record, check, row, expected, actual)
 
 
 def _share_differences(
@@ -194,15 +223,15 @@ def _placement_differences(timeline: Timeline, placements: Iterable[PlacedOn]) -
 
 
 def _identity(row: PremiumRow) -> tuple[object, ...]:
-    return (row.item, row.account, row.modality, row.effective, row.closing)
+    return (row.key, row.account, row.effective)
 
 
 def _name(row: PremiumRow) -> str:
-    return f"{row.item.coverage} {row.effective.isoformat()}{' closing' if row.closing else ''}"
+    return f"{row.key.coverage} {row.effective.isoformat()}"
 
 
 def _figures(row: PremiumRow | None) -> str:
     if row is None:
         return "-"
     part = "" if row.prorated is None else f", {row.days} days {row.prorated}"
-    return f"{row.annual}/{row.modal}{part}, to {row.end.isoformat()}"
+    return f"{row.annual}/{row.modal} {row.modality.value}{part}"
