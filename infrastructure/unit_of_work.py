@@ -33,7 +33,7 @@ from infrastructure.event_store.log import head_call
 from infrastructure.event_store.streams import NO_HEAD, Head
 from infrastructure.postgres import command_records as records
 from infrastructure.postgres.command_records import OpenedKey
-from infrastructure.postgres.connection import BEGIN, COMMIT, ROLLBACK, Call, Row, StoreConnection
+from infrastructure.postgres.connection import BEGIN, COMMIT, ROLLBACK, Call, Row, Statement, StoreConnection
 from infrastructure.postgres.database import Database
 
 S = TypeVar("S")
@@ -46,6 +46,12 @@ PortFactory = Callable[[psycopg.Connection[Any]], Any]
 
 #: How many named locks one command may take.
 LOCK_LIMIT = 1_000
+
+#: The processes of which one at a time runs on a subject (INV-150), by the names `start_process` is given.
+PROCESSES = ("DRAFT", "GENERATION", "DISCARD", "REGENERATION")
+
+_SAVEPOINT = Statement("command_savepoint", "SAVEPOINT command")
+_ROLLBACK_TO = Statement("command_rollback", "ROLLBACK TO SAVEPOINT command")
 
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -82,6 +88,11 @@ class _Pending:
     taken: set[str] = field(default_factory=set)
     missing_confirmations: list[Problem] = field(default_factory=list)
     main: str | None = None
+    # What `flush` has written already: the rows with their places, the heads of their streams, their common instant.
+    rows: list[NewEvent] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    heads: dict[str, Head] = field(default_factory=dict)
+    recorded_at: dt.datetime | None = None
 
 
 class PostgresUnits:
@@ -143,6 +154,7 @@ class PostgresUnitOfWork:
         self._ports: dict[type, Any] = {}
         self._unsent: list[Call] = [Call(BEGIN)]
         self._locked: set[str] = set()
+        self._locked_before: set[str] = set()
         self.begun = False
         self._enter(context)
 
@@ -184,6 +196,19 @@ class PostgresUnitOfWork:
             self._locked.update(wanted)
             self._before_next_read(records.lock_call(wanted))
 
+    def start_process(self, subject: str, process: str) -> str | None:
+        key = f"process {subject}"
+        if key in self._locked:
+            return None
+        [[(free,)]] = self._read(records.try_lock_call(key))
+        if free:
+            self._locked.add(key)
+            self._before_next_read(records.lock_call([f"{key} {process}"]))
+            return None
+        [rows] = self._read(records.holders_call([f"{key} {kind}" for kind in PROCESSES]))
+        running = [kind for kind, (held,) in zip(PROCESSES, rows, strict=True) if held]
+        return running[0] if running else "PROCESS"
+
     def load(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S]:
         stream = aggregate.stream(identifier)
         if stream not in self._pending.streams:
@@ -202,6 +227,19 @@ class PostgresUnitOfWork:
             for stream, identifier in wanted.items()
             if stream in known and known[stream].version
         }
+
+    def read_many(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
+        wanted = {aggregate.stream(identifier): identifier for identifier in identifiers}
+        known = self._pending.streams
+        found = {wanted[name]: _loaded(known[name]) for name in wanted if name in known and known[name].version}
+        missing = [name for name in wanted if name not in known]
+        for start in range(0, len(missing), stream_store.STREAMS_PER_QUERY):
+            [rows] = self._read(
+                stream_store.load_call(aggregate, missing[start : start + stream_store.STREAMS_PER_QUERY])
+            )
+            for name, folded in stream_store.fold_rows(aggregate, rows):
+                found[wanted[name]] = Loaded(wanted[name], folded.state, folded.head.stream_position)
+        return found
 
     def exists(self, aggregate: Aggregate[Any], identifier: str) -> bool:
         stream = aggregate.stream(identifier)
@@ -274,6 +312,29 @@ class PostgresUnitOfWork:
             self._pending.events.append(_Appended(stream, stream.version, event, day))
         return _loaded(stream)
 
+    def flush(self) -> None:
+        pending = self._pending
+        if not pending.events:
+            return
+        if self._key_call is not None:
+            self._send_unsent()  # nothing may be written before the key is known to be fresh
+        if not pending.rows:
+            self._unsent.append(Call(_SAVEPOINT))  # so that a batch can go on without this command, see `enter`
+            self._send_unsent()
+            self._locked_before = set(self._locked)
+        origin = _origin(self._context)
+        pending.recorded_at = recorded_at = pending.recorded_at or self._recorded_at()
+        rows, heads = self._chained(origin, recorded_at)
+        places = self._write(origin, recorded_at, rows, ())
+        for name, head in heads.items():
+            stream = pending.streams[name]
+            stream.behind_snapshot += head.stream_position - stream.head.stream_position
+            stream.head = head._replace(transaction=places[0].transaction)
+        pending.rows += rows
+        pending.places += places
+        pending.heads |= heads
+        pending.events.clear()
+
     def require_confirmation(self, name: str, message: str, *, code: str = "CONFIRMATION_REQUIRED") -> None:
         if name not in self._context.request.confirmations:
             self._pending.missing_confirmations.append(Problem(code, message, params={"confirmation": name}))
@@ -297,12 +358,16 @@ class PostgresUnitOfWork:
             self._send_unsent()  # nothing may be written before the key is known to be fresh
         dry_run = self._context.request.dry_run
         computed_on = self._log_position() if dry_run else None
-        origin, recorded_at = _origin(self._context), self._recorded_at()
+        pending = self._pending
+        origin, recorded_at = _origin(self._context), pending.recorded_at or self._recorded_at()
         rows, heads = self._chained(origin, recorded_at)
+        heads = pending.heads | heads
         closing = [] if dry_run else self._closing_calls(answer, audit, heads)
         if commit and not dry_run:
             closing.append(Call(COMMIT))
-        places = self._write(origin, recorded_at, rows, closing)
+        places = [*pending.places, *self._write(origin, recorded_at, rows, closing)]
+        rows = [*pending.rows, *rows]
+        pending.rows = []  # completed: a batch keeps it when it goes on
         if dry_run:
             written = [_written(row, None, msgspec.json.decode(row.payload)) for row in rows]
             return replace(answer, events=tuple(written), position=computed_on)
@@ -310,6 +375,9 @@ class PostgresUnitOfWork:
         return replace(answer, events=tuple(written), position=max((place.position for place in places), default=None))
 
     def enter(self, context: CommandContext) -> None:
+        if self._pending.rows:
+            self._unsent.append(Call(_ROLLBACK_TO))
+            self._locked = set(self._locked_before)  # the later ones are let go with it
         self._enter(context)
 
     def commit(self) -> None:

@@ -54,6 +54,17 @@ _AUDIT_AND_ANSWER = Statement(
     """,
 )
 _LOCK = Statement("lock", "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS wanted (key)")
+_TRY_LOCK = Statement("lock_try", "SELECT pg_try_advisory_xact_lock($1::bigint)")
+_HOLDERS = Statement(
+    "lock_holders",
+    """
+    SELECT EXISTS (SELECT FROM pg_locks AS l
+                    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                      AND (l.classid::bigint << 32) | l.objid::bigint = wanted.key)
+      FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (key, number) ORDER BY wanted.number
+    """,
+)
 _SEQUENCE = Statement("sequence", "SELECT value FROM number_sequence WHERE name = $1::text")
 _SAVE_SEQUENCE = Statement(
     "sequence_save",
@@ -160,6 +171,16 @@ def _audit_values(record: AuditRecord, subject: str | None, positions: Mapping[s
 def lock_call(keys: Sequence[str]) -> Call:
     """Take the locks, one after another in the order given, until the transaction ends."""
     return Call(_LOCK, [[lock_number(key) for key in keys]])
+
+
+def try_lock_call(key: str) -> Call:
+    """Take a lock if it is free; whether it was had."""
+    return Call(_TRY_LOCK, [lock_number(key)])
+
+
+def holders_call(keys: Sequence[str]) -> Call:
+    """The query for whether each of the locks is held by anybody, in the order given."""
+    return Call(_HOLDERS, [[lock_number(key) for key in keys]])
 
 
 def sequence_call(name: str) -> Call:

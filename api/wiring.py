@@ -1,0 +1,202 @@
+"""Puts the service together: database, log, projections, commands, and the edge in front of them.
+
+The one place where every room meets. A `System` is what a process works with, whatever it does: serve requests, follow
+the log, run jobs, import files. It is opened from the settings of the environment and closed at the end of a `with`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from fastapi import FastAPI
+
+import application.use_cases  # noqa: F401  declares the commands
+from api.app import create_app
+from api.services import Readiness, ReadinessCheck, Services
+from api.settings import Settings
+from application.clock import Clock, MovableClock, SystemClock, UuidSource
+from application.dispatch import Dispatcher
+from application.register import Directory, ItemRegister, PendingLetters, Placements
+from application.security import SecondFactorGuard
+from infrastructure.auth.chain import authenticator_of
+from infrastructure.auth.sandbox import SandboxIssuer
+from infrastructure.command_status import PostgresCommandStatus
+from infrastructure.event_store.log import EventLog
+from infrastructure.event_store.log_source import PostgresLogSource
+from infrastructure.postgres.clock import PostgresClockOffset
+from infrastructure.postgres.command_records import PostgresAuditTrail
+from infrastructure.postgres.database import Database, connect
+from infrastructure.postgres.migrate import migrate
+from infrastructure.postgres.server import EmbeddedServer
+from infrastructure.unit_of_work import PortFactory, PostgresUnits
+from projections.engine import InlineProjections, ProjectionSet, Projector, ReadModels, Rebuilder, Statuses
+from projections.read_models import read_models
+from projections.register.fold import register
+from projections.register.queries import DirectoryQueries, ItemQueries, PendingLetterQueries, PlacementQueries
+
+_logger: Final = logging.getLogger(__name__)
+
+#: The read ports of handlers, each over the register's rows.
+_PORTS: Final[Mapping[type, Any]] = {
+    Directory: DirectoryQueries,
+    Placements: PlacementQueries,
+    PendingLetters: PendingLetterQueries,
+    ItemRegister: ItemQueries,
+}
+
+
+@dataclass
+class System:
+    """Everything a process of the service works with. `server` is the embedded PostgreSQL when this process owns it."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    server: EmbeddedServer | None = None
+
+    def __post_init__(self) -> None:
+        self.ids = UuidSource(self.clock)
+        self.projections: ProjectionSet = read_models()
+        self.inline = InlineProjections(self.projections)
+        self.log = EventLog(self.database.writing)
+        self.log_source = PostgresLogSource(self.database.writing)
+        self.units = PostgresUnits(self.database, self.ids, on_events=self.inline.run, ports=self._ports())
+        self.rebuilder = Rebuilder(self.projections, self.database.writing, self.log_source)
+        self.projector = Projector(self.projections, self.database.writing, self.log_source)
+        self.read_models = ReadModels(
+            self.projections, self.database.reading, PostgresLogSource(self.database.reading), self.clock
+        )
+        self.statuses = Statuses(self.projections, self.database.writing, self.log_source, self.clock)
+        self.dispatcher = Dispatcher(
+            self.units,
+            PostgresAuditTrail(self.database),
+            self.clock,
+            self.ids,
+            guards=(SecondFactorGuard(SystemClock()),),
+        )
+
+    @cached_property
+    def issuer(self) -> SandboxIssuer:
+        """The sandbox's own token issuer."""
+        return SandboxIssuer(f"{self.settings.public_url}/v1/sandbox", now=lambda: SystemClock().now().timestamp())
+
+    def prepare(self) -> tuple[str, ...]:
+        """Migrate the database and make the read models there are events enough for; those left to rebuild."""
+        for name in migrate(self.database.conninfo):
+            _logger.info("applied migration %s", name)
+        return self.rebuilder.prepare()
+
+    def services(self, **members: Any) -> Services:
+        """What the edge is wired to; `members` replace or add some of it."""
+        given: dict[str, Any] = {
+            "dispatcher": self.dispatcher,
+            "authenticator": authenticator_of(
+                self.database,
+                self.clock,
+                oidc_issuer=self.settings.oidc_issuer,
+                oidc_audience=self.settings.oidc_audience,
+                oidc_jwks_url=self.settings.oidc_jwks_url,
+                oidc_roles_claim=self.settings.oidc_roles_claim,
+                sandbox=self.issuer if self.settings.sandbox else None,
+            ),
+            "settings": self.settings,
+            "clock": self.clock,
+            "ids": self.ids,
+            "command_status": PostgresCommandStatus(self.database),
+            "sandbox_clock": self.clock if isinstance(self.clock, MovableClock) else None,
+            "sandbox_issuer": self.issuer if self.settings.sandbox else None,
+            "readiness": self._readiness(),
+        }
+        return Services(**(given | members))
+
+    def app(self, *, projecting: bool = True, **members: Any) -> FastAPI:
+        """The HTTP application; with `projecting` its process also follows the log, as a small deployment wants it."""
+        if projecting:
+            members.setdefault("lifespan", self._following)
+        return create_app(self.services(**members))
+
+    def close(self) -> None:
+        """Close the pools, and stop the embedded server if it is ours."""
+        self.database.close()
+        if self.server is not None:
+            self.server.stop()
+
+    def __enter__(self) -> System:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @asynccontextmanager
+    async def _following(self, _: FastAPI) -> AsyncIterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self.projector.run, args=(stop,), name="projector", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=10)
+
+    def _ports(self) -> dict[type, PortFactory]:
+        return {kind: self._port(queries) for kind, queries in _PORTS.items()}
+
+    def _port(self, queries: Any) -> PortFactory:
+        def make(connection: psycopg.Connection[Any]) -> Any:
+            schema = self.inline.schemas(connection)[register.name]
+            tables = {table.name: f'"{schema}"."{table.name}"' for table in register.tables}
+            return queries(connection.cursor(), tables)
+
+        return make
+
+    def _readiness(self) -> tuple[ReadinessCheck, ...]:
+        def database() -> Readiness:
+            try:
+                with self.database.writing() as connection:
+                    connection.execute("SELECT 1")
+            except Exception:
+                return Readiness("database", False, "unreachable")
+            return Readiness("database", True)
+
+        def projections() -> Readiness:
+            try:
+                missing = self.statuses.ready()
+            except Exception:
+                return Readiness("projections", False, "unreachable")
+            return Readiness("projections", not missing, ", ".join(missing))
+
+        return database, projections
+
+
+def open_system(settings: Settings, *, folder: Path | None = None) -> System:
+    """A system on the settings' database, else on the embedded one in the data folder; migrated and prepared."""
+    environment = {
+        name: value
+        for name, value in (
+            ("DATABASE_URL", settings.database_url),
+            ("DATABASE_READ_URL", settings.database_read_url),
+        )
+        if value
+    }
+    database, server = connect(environment, folder=folder or settings.data_directory / "postgres")
+    try:
+        migrate(database.conninfo)
+        clock = MovableClock(PostgresClockOffset(database), production=not settings.sandbox)
+        system = System(settings, database, clock, server)
+        left = system.prepare()
+    except BaseException:
+        database.close()
+        if server is not None:
+            server.stop()
+        raise
+    if left:
+        _logger.warning("to be rebuilt: %s", ", ".join(left))
+    return system

@@ -1,0 +1,14 @@
+"""The read models of the service, in one set: what the projector feeds, a rebuild builds and a query reads."""
+
+from projections.engine import Projection, ProjectionSet
+from projections.register.fold import register
+
+#: Folded in the transaction of the command that writes the events.
+INLINE: tuple[Projection, ...] = (register,)
+#: Fed behind the log by the projector.
+FOLLOWING: tuple[Projection, ...] = ()
+
+
+def read_models() -> ProjectionSet:
+    """All read models."""
+    return ProjectionSet((*INLINE, *FOLLOWING))
