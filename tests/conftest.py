@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 
-from application.clock import ManualClock, UuidSource
+from application.clock import Clock, ManualClock, UuidSource
 from application.command import CommandRequest, Principal
 from application.dispatch import CommandContext, fingerprint_of
 from infrastructure.event_store.log import EventLog
@@ -34,7 +35,9 @@ _names = itertools.count(1)
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[EmbeddedServer]:
     """The embedded server of this test process, in a folder that goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="rollon-test-"))
+    memory = Path("/dev/shm")
+    place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="rollon-test-", dir=place))
     with EmbeddedServer(folder / "pg", settings=THROWAWAY_SETTINGS) as server:
         yield server
     shutil.rmtree(folder, ignore_errors=True)
@@ -84,7 +87,7 @@ class Units:
     """Opens units of work without a dispatcher: for tests of what lies below it."""
 
     units: PostgresUnits
-    clock: ManualClock
+    clock: Clock
     ids: UuidSource
     principal: Principal = field(
         default_factory=lambda: Principal("USER", "clerk", "console", frozenset({"till.manage"}), person="P-1")

@@ -99,13 +99,13 @@ def copy_in(
 ) -> list[Place]:
     """Append many events in the open transaction; their places in the order given. Raises ConcurrencyError."""
     [[own]], [[last]] = connection.round_trip(Call(_TRANSACTION), Call(_LAST_OWN))
-    if own[0] < after:
+    if own < after:
         raise ConcurrencyError("a stream was read behind the transaction's own start")
     columns = ", ".join(name for name, _ in _ROW_COLUMNS + _SHARED_COLUMNS)
     with connection.cursor().copy(f"COPY event ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
         for block in _binary_rows(origin, recorded_at, events):
             copy.write(block)
-    [rows] = connection.round_trip(Call(_POSITIONS, [last[0]]))
+    [rows] = connection.round_trip(Call(_POSITIONS, [last]))
     return [Place(*row) for row in rows]
 
 

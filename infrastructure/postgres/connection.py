@@ -66,29 +66,33 @@ class StoreConnection(psycopg.Connection[Row]):
 
         Raises the psycopg error of the first failing call; the calls behind it were not run.
         """
+        texts = [[None if value is None else _text(value) for value in call.parameters] for call in calls]
         pgconn = self.pgconn
         pgconn.enter_pipeline_mode()
         try:
             expected: list[str | None] = []  # a name: the answer to its preparation; None: a result
-            for call in calls:
-                self._send(call, expected)
+            for (statement, _), parameters in zip(calls, texts, strict=True):
+                self._send(statement, parameters, expected)
             pgconn.pipeline_sync()
-            results = self._receive(expected)
-        finally:
-            if pgconn.status == pq.ConnStatus.OK:
-                pgconn.exit_pipeline_mode()
+            results, failure = self._receive(expected)
+            pgconn.exit_pipeline_mode()
+        except BaseException:
+            self.close()  # interrupted between question and answer, it is of no more use
+            raise
+        if failure is not None:
+            raise errors.error_from_result(failure, encoding="utf-8")
         return [self._rows(result) for result in results]
 
-    def _send(self, call: Call, expected: list[str | None]) -> None:
-        (name, query), parameters = call
-        key = name.encode()
-        if name not in self._ready and name not in expected:
-            self.pgconn.send_prepare(key, query.encode())
-            expected.append(name)
-        self.pgconn.send_query_prepared(key, [_text(value) for value in parameters], None, _BINARY)
+    def _send(self, statement: Statement, parameters: Sequence[bytes | None], expected: list[str | None]) -> None:
+        name = statement.name.encode()
+        if statement.name not in self._ready and statement.name not in expected:
+            self.pgconn.send_prepare(name, statement.sql.encode())
+            expected.append(statement.name)
+        self.pgconn.send_query_prepared(name, parameters, None, _BINARY)
         expected.append(None)
 
-    def _receive(self, expected: Sequence[str | None]) -> list[pq.abc.PGresult]:
+    def _receive(self, expected: Sequence[str | None]) -> tuple[list[pq.abc.PGresult], pq.abc.PGresult | None]:
+        """The results up to the end of the pipeline, and the first failure among them."""
         results: list[pq.abc.PGresult] = []
         failure: pq.abc.PGresult | None = None
         answers = iter(expected)
@@ -106,9 +110,7 @@ class StoreConnection(psycopg.Connection[Row]):
                 results.append(result)
             else:
                 self._ready.add(name)
-        if failure is not None:
-            raise errors.error_from_result(failure, encoding="utf-8")
-        return results
+        return results, failure
 
     def _next_result(self) -> pq.abc.PGresult | None:
         pgconn = self.pgconn
@@ -160,10 +162,8 @@ def read_log_types(adapters: AdaptersMap) -> None:
     adapters.register_loader(_XID8, Int8BinaryLoader)
 
 
-def _text(value: object) -> bytes | None:
+def _text(value: object) -> bytes:
     """A parameter in PostgreSQL's text form."""
-    if value is None:
-        return None
     return _ENCODERS[type(value)](value)
 
 
@@ -171,22 +171,33 @@ def _array(values: list[Any]) -> bytes:
     parts = []
     for value in values:
         part = _text(value)
-        if part is None:
-            parts.append(b"NULL")
-        elif isinstance(value, int):
+        if isinstance(value, int):
             parts.append(part)
         else:
             parts.append(b'"' + part.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"')
     return b"{" + b",".join(parts) + b"}"
 
 
-_ENCODERS: dict[type, Callable[[Any], bytes]] = {
-    str: str.encode,
-    int: lambda value: b"%d" % value,
-    bool: lambda value: b"t" if value else b"f",
-    bytes: lambda value: b"\\x" + value.hex().encode(),
-    UUID: lambda value: value.hex.encode(),
-    dt.datetime: lambda value: value.isoformat().encode(),
-    dt.date: lambda value: value.isoformat().encode(),
-    list: _array,
-}
+class _Encoders(dict[type, Callable[[Any], bytes]]):
+    """By type; a type not listed, such as an enumeration of strings, is written like the one it is derived from."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], bytes]:
+        for base in kind.__mro__[1:]:
+            if base in self:
+                self[kind] = self[base]
+                return self[base]
+        raise TypeError(f"{kind.__name__} is no parameter type")
+
+
+_ENCODERS = _Encoders(
+    {
+        str: str.encode,
+        int: lambda value: b"%d" % value,
+        bool: lambda value: b"t" if value else b"f",
+        bytes: lambda value: b"\\x" + value.hex().encode(),
+        UUID: lambda value: value.hex.encode(),
+        dt.datetime: lambda value: value.isoformat().encode(),
+        dt.date: lambda value: value.isoformat().encode(),
+        list: _array,
+    }
+)
