@@ -1,0 +1,229 @@
+"""The whole service as its clients see it: every scenario speaks HTTP to the real application on a real database."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.settings import Settings
+from api.wiring import System
+from application.clock import ManualClock
+from infrastructure.postgres.database import Database
+from infrastructure.postgres.migrate import migrate
+from infrastructure.postgres.server import EmbeddedServer
+
+_TEMPLATE = "service_template"
+_databases = itertools.count(1)
+_keys = itertools.count(1)
+
+#: Roles that, between them, may do everything the scenarios do.
+STAFF = ("ADM", "BOF", "POL", "HUB", "EXT")
+
+
+class RefusedError(AssertionError):
+    """The service refused a command that the scenario takes for granted; holds the problem document."""
+
+    def __init__(self, name: str, status: int, document: Mapping[str, Any]) -> None:
+        super().__init__(f"{name}: {status} {document}")
+        self.status = status
+        self.document = document
+
+
+@dataclass
+class World:
+    """A client of a running service, with a clock of its own and short words for what scenarios do most."""
+
+    client: TestClient
+    system: System
+    clock: ManualClock
+    roles: tuple[str, ...] = STAFF
+    names: dict[str, str] = field(default_factory=dict)
+
+    # Time
+
+    def on(self, day: str, hour: int = 12) -> World:
+        """It is now this day, at noon in UTC unless told otherwise."""
+        self.clock.set(dt.datetime.combine(dt.date.fromisoformat(day), dt.time(hour), dt.UTC))
+        return self
+
+    # Commands
+
+    def send(
+        self, name: str, /, *, roles: tuple[str, ...] = (), envelope: Mapping[str, Any] | None = None, **payload: Any
+    ) -> Any:
+        """Send a command; the response, whatever it is."""
+        token = self.system.issuer.token("ann", roles or self.roles, person="P-ANN", second_factor=True)
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"key-{next(_keys)}"}
+        body = {"payload": payload, **(envelope or {})}
+        return self.client.post(f"/v1/commands/{name}", json=body, headers=headers)
+
+    def do(self, name: str, /, **payload: Any) -> dict[str, Any]:
+        """Send a command that must be accepted; its result."""
+        response = self.send(name, **payload)
+        if response.status_code != 200:
+            raise RefusedError(name, response.status_code, response.json())
+        result: dict[str, Any] = response.json()["result"]
+        return result
+
+    def refused(self, name: str, /, **payload: Any) -> tuple[int, list[str]]:
+        """Send a command that must be refused; the status and the codes of all its problems."""
+        response = self.send(name, **payload)
+        assert response.status_code != 200, response.json()
+        return response.status_code, [problem["code"] for problem in response.json()["problems"]]
+
+    # Queries
+
+    def query(self, text: str, /, *, roles: tuple[str, ...] = (), **variables: Any) -> dict[str, Any]:
+        """A GraphQL query that must succeed, on read models that have caught up; its data."""
+        self.system.projector.catch_up()
+        token = self.system.issuer.token("ann", roles or self.roles, person="P-ANN")
+        response = self.client.post(
+            "/v1/graphql", json={"query": text, "variables": variables}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    # A group to bill
+
+    def calendar(self) -> None:
+        """A business calendar, the default one, without holidays; invoices are generated 15 days ahead."""
+        self.do(
+            "CreateBillingCalendar",
+            name="US",
+            weekend_days=[6, 7],
+            holidays=[],
+            working_weekends=[],
+            execution_time="06:00",
+        )
+        self.do("SetDefaultBillingCalendar", name="US")
+        self.do("DefineGenerationRule", calendar="US", number_of_days_ahead=15)
+
+    def sponsor(self, reference: str = "C-1", **members: Any) -> str:
+        self.do(
+            "CreateBillingCustomer",
+            **{
+                "reference": reference,
+                "kind": "ORGANIZATION",
+                "role": "GROUP_SPONSOR",
+                "legal_name": "Northwind Mills",
+                "legal_identification": f"98-{reference}",
+                "email": "benefits@northwind.example",
+                "address": {
+                    "line1": "1 Mill Lane",
+                    "city": "Austin",
+                    "state": "TX",
+                    "postal_code": "78701",
+                    "country": "US",
+                },
+                **members,
+            },
+        )
+        return reference
+
+    def policy(self, sponsor: str, reference: str = "MP-1", start: str = "2025-01-01", **members: Any) -> str:
+        self.do(
+            "CreateMasterPolicyProduct",
+            **{
+                "master_policy": reference,
+                "sponsor": sponsor,
+                "product": "GROUP-LIFE",
+                "line_of_business": "LIFE",
+                "bill_type": "LIST_BILL",
+                "currency": "USD",
+                "effective_date": start,
+                **members,
+            },
+        )
+        return reference
+
+    def account(self, owner: str, **members: Any) -> str:
+        result = self.do(
+            "CreateBillingAccount",
+            **{
+                "owner": owner,
+                "currency": "USD",
+                "schedule": {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1]},
+                "activate": True,
+                **members,
+            },
+        )
+        return str(result["account"])
+
+    def setup(self, policy: str, account: str, **members: Any) -> str:
+        started = self.do(
+            "StartBillingSetup",
+            **{
+                "master_policy": policy,
+                "bill_type": "LIST_BILL",
+                "allocation_mode": "TRUE_GROUP",
+                "setup_type": "SINGLE_BILL",
+                "account": account,
+                **members,
+            },
+        )
+        reference = str(started["setup_ref"])
+        self.do("SaveBillingSetup", setup_ref=reference, entries=[{"account": account}])
+        self.do("IssueBillingSetup", setup_ref=reference)
+        return reference
+
+    def group(self, **policy: Any) -> tuple[str, str]:
+        """A sponsor with a policy billed monthly to one account on the first; (account, policy)."""
+        self.calendar()
+        sponsor = self.sponsor()
+        reference = self.policy(sponsor, **policy)
+        account = self.account(sponsor, in_single_bill_setup=True)
+        self.setup(reference, account)
+        return account, reference
+
+    def member(
+        self, policy: str, record: str = "MR-1", start: str = "2025-01-01", annual: str = "1200.00", **members: Any
+    ) -> dict[str, Any]:
+        return self.do(
+            "ApplyNewBusiness",
+            **{
+                "transaction_id": f"NB-{record}",
+                "member_record": record,
+                "master_policy": policy,
+                "customer": f"P-{record}",
+                "first_name": "Ada",
+                "last_name": "Miller",
+                "effective_date": start,
+                "amounts": [{"coverage": "LIFE", "annual_amount": annual}],
+                **members,
+            },
+        )
+
+
+@pytest.fixture(scope="session")
+def service_template(database_server: EmbeddedServer) -> str:
+    """A database as the service leaves it after its first start."""
+    conninfo = database_server.ensure_database(_TEMPLATE)
+    migrate(conninfo)
+    with System(
+        Settings(sandbox=True), Database(conninfo), ManualClock(dt.datetime(2025, 1, 1, tzinfo=dt.UTC))
+    ) as system:
+        assert system.prepare() == ()
+    return _TEMPLATE
+
+
+@pytest.fixture
+def world(database_server: EmbeddedServer, service_template: str) -> Iterator[World]:
+    """A service with nothing in it, at noon of 2025-01-01."""
+    name = f"scenario_{next(_databases)}"
+    conninfo = database_server.copy_database(service_template, name)
+    clock = ManualClock(dt.datetime(2025, 1, 1, 12, tzinfo=dt.UTC))
+    base = Settings(sandbox=True)
+    settings = replace(base, rates=replace(base.rates, enabled=False))
+    with System(settings, Database(conninfo), clock) as system:
+        with TestClient(system.app(projecting=False)) as client:
+            yield World(client, system, clock)
+    database_server.drop_database(name)
