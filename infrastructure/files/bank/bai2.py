@@ -391,6 +391,7 @@ class _Reader:
         if account is None:
             self._add(DefectCode.SEGMENT_UNEXPECTED, record, "an account end (49) without an account (03)")
             return
+        self._compare_movements(account)
         total, records = self._fields(record, 2)
         self._compare(record, total, account.total, "account control total", signed=True)
         self._compare(record, records, account.rows + record.rows, "number of records")
@@ -398,6 +399,7 @@ class _Reader:
 
     def _leave_account(self, record: _Record) -> None:
         if self._account is not None:
+            self._compare_movements(self._account)
             begun = self._account.header.line
             self._add(DefectCode.SEGMENT_MISSING, record, f"49 is missing: account begun in line {begun}")
             self._end_account(None, None)
@@ -406,8 +408,6 @@ class _Reader:
         account, group = self._account, self._group
         if account is None or group is None:
             return
-        if self._findings.count == account.found_before:
-            self._compare_movements(account)
         self._statements.append(
             BankStatement(
                 account.number,
@@ -425,8 +425,8 @@ class _Reader:
         self._account = None
 
     def _compare_movements(self, account: _Account) -> None:
-        """Details against stated totals (100, 400) and balances (010, 015)."""
-        if not self._findings.limits.check_balances:
+        """Details against stated totals (100, 400) and balances (010, 015), if all of them could be read."""
+        if not self._findings.limits.check_balances or self._findings.count != account.found_before:
             return
         for code, direction in (("100", Direction.CREDIT), ("400", Direction.DEBIT)):
             if code not in account.stated:
