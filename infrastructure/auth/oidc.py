@@ -78,7 +78,7 @@ class OidcAuthenticator:
 
     def _verified(self, token: str, key: Key, algorithm: str) -> dict[str, Any]:
         try:
-            claims = jwt.decode(token, key, algorithms=[algorithm]).claims
+            claims = jwt.decode(token, key, registry=_registry(algorithm)).claims
             self._claims.validate(claims)
         except JoseError as error:
             raise NotAuthenticatedError(error.error.upper()) from None
@@ -110,6 +110,11 @@ class OidcAuthenticator:
             session=_text(claims, "sid"),
             address=address,
         )
+
+
+def _registry(*algorithms: str) -> jws.JWSRegistry:
+    """Header members that are not known are ignored, as the standard says, unless the token calls them critical."""
+    return jws.JWSRegistry(algorithms=algorithms, strict_check_header=False)
 
 
 def bearer_of(credentials: Credentials) -> str:
