@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,23 @@ _names = itertools.count(1)
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[EmbeddedServer]:
     """The embedded server of this test process, in a folder that goes with it."""
+    with (
+        throwaway_folder() as folder,
+        EmbeddedServer(folder / "pg", settings=THROWAWAY_SETTINGS) as server,
+    ):
+        yield server
+
+
+@contextmanager
+def throwaway_folder() -> Iterator[Path]:
+    """A folder with a short path, in memory where the system offers it; it is removed at the end."""
     memory = Path("/dev/shm")
     place = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     folder = Path(tempfile.mkdtemp(prefix="rollon-test-", dir=place))
-    with EmbeddedServer(folder / "pg", settings=THROWAWAY_SETTINGS) as server:
-        yield server
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

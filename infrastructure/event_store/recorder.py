@@ -225,6 +225,13 @@ class EventLogRecorder(PostgresApplicationRecorder):
         return [n for n in found if self._without_gap(cursor, behind, n.id)]
 
 
+class OfTheLibrary(EventLogRecorder):
+    """The recorder as the library's factory makes it, which names the table after the application; the name is ours."""
+
+    def __init__(self, datastore: PostgresDatastore, *, events_table_name: str = "event") -> None:
+        super().__init__(datastore)
+
+
 class PollingSubscription(ListenNotifySubscription[EventLogRecorder]):
     """A subscription that looks for new events by itself."""
 

@@ -160,7 +160,9 @@ def fingerprint(aggregate: Aggregate[Any]) -> str:
 
 @cache
 def _fingerprint(state_class: Any, evolve: object) -> str:
-    digest = hashlib.sha256(f"{state_class.__module__}.{state_class.__qualname__}".encode())
+    digest = hashlib.sha256()
+    for part in (state_class, evolve):
+        digest.update(f"{part.__module__}.{getattr(part, '__qualname__', part)}\n".encode())
     digest.update(_domain_source())
     module = sys.modules.get(getattr(evolve, "__module__", ""))
     if module is not None and not module.__name__.startswith(f"{domain.__name__}."):

@@ -68,7 +68,7 @@ def verify_audit(database: Database) -> SealBreak | None:
                 head = digest
         slipped_in = connection.execute(
             "SELECT 1 FROM command_audit a WHERE (a.transaction, a.position) <="
-            " (SELECT (s.transaction, s.position) FROM command_audit_seal s ORDER BY s.sequence DESC LIMIT 1)"
+            " (SELECT s.transaction, s.position FROM command_audit_seal s ORDER BY s.sequence DESC LIMIT 1)"
             " AND NOT EXISTS (SELECT FROM command_audit_seal s WHERE s.position = a.position) LIMIT 1"
         ).fetchone()
         return None if slipped_in is None else SealBreak(0)
