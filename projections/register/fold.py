@@ -209,6 +209,12 @@ def _member_on_account(recorded: RecordedEvent) -> Iterable[tuple[str, str]]:
 @register.on(MemberAnybChanged, member_anyb=_member_on_account, account=lambda recorded: (recorded.event.account,))
 def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
     event: MemberAnybChanged = recorded.event
+    # First the statement, then the rows: those a handler took before a statement are no longer followed.
+    rows.execute(
+        "delete from {anyb} where account = %(account)s and member = %(member)s",
+        {"account": event.account, "member": event.member_record},
+        changes="anyb",
+    )
     row = rows["member_anyb"].get((event.account, event.member_record))
     if row is None:
         row = {
@@ -218,12 +224,6 @@ def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
             "calculated_at": event.calculated_at,
         }
         rows["member_anyb"].add(row)
-    else:
-        rows.execute(
-            "delete from {anyb} where account = %(account)s and member = %(member)s",
-            {"account": event.account, "member": event.member_record},
-            changes="anyb",
-        )
     _account(rows, event.account, recorded)["anyb"] += event.total - row["total"]
     row["total"] = event.total
     row["calculated_at"] = event.calculated_at
