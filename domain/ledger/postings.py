@@ -1,0 +1,307 @@
+"""From domain events to money events: what each of them moves, between which dimensions (LED-021, LED-036, LED-041).
+
+Payment events carry everything but the dimensions of invoice lines, which come from the register. An invoice comes as
+columns over few terms; above the detail limit its lines are summed by term before a movement is made of them, so that
+an invoice of 300,000 lines posts in the time of one pass. Events that move no money position give None (LED-038). The
+money of refunds is posted from the refund's own events, not from those on the payments it is taken from.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from domain.ledger.chart import AmountType, WriteOffClass
+from domain.ledger.journal import DETAIL_LINES, Dimensions, MoneyEvent, Movement
+from domain.ledger.rules import Case, TransactionType
+from domain.payments.classification import Bucket, Category
+from domain.payments.payment import (
+    BucketMoved,
+    MemberAmounts,
+    MemberOverpaymentAllocated,
+    MemberOverpaymentReleased,
+    Origin,
+    PaymentAllocated,
+    PaymentDeclined,
+    PaymentReceived,
+    PaymentReleased,
+    PaymentReversed,
+    PaymentSettled,
+    PaymentSuspended,
+    PaymentTransferred,
+    PaymentUnallocated,
+    RecordIdentity,
+    record_lines,
+)
+
+#: Dimensions of an invoice line (invoice, line number), entity of the item's underwriting company (LED-006).
+LineDimensions = Callable[[str, int], Dimensions]
+
+_RECEIVED = {
+    Category.BANKING: TransactionType.PAYMENT_RECEIVED,
+    Category.INTERNAL: TransactionType.INTERNAL_PAYMENT_RECEIVED,
+    Category.CUSTOMER_CREDIT: TransactionType.CUSTOMER_CREDIT_GRANTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the stored event adds to its payload: id, time, effective date, activity."""
+
+    event_id: str
+    recorded_at: dt.datetime
+    effective_date: dt.date
+    activity: str | None = None
+
+
+def payment_posting(
+    happened: object, envelope: Envelope, entity_of: Callable[[str], str], line_dimensions: LineDimensions
+) -> MoneyEvent | None:
+    """The money event of an event of the payment stream, or None when it moves no money position.
+
+    `entity_of` gives the accountable entity of a billing account (LED-006).
+    """
+    told = _payment_movements(happened, entity_of, line_dimensions)
+    if told is None:
+        return None
+    type_, record, movements = told
+    return MoneyEvent(
+        envelope.event_id,
+        type_,
+        envelope.recorded_at,
+        envelope.effective_date,
+        record.currency,
+        tuple(movements),
+        envelope.activity,
+    )
+
+
+def _payment_movements(
+    happened: object, entity_of: Callable[[str], str], line_dimensions: LineDimensions
+) -> tuple[TransactionType, RecordIdentity, list[Movement]] | None:
+    match happened:
+        case PaymentReceived(in_force=True, origin=Origin.RECEIPT):
+            here = _cash(happened.record, entity_of)
+            moved = [Movement(happened.amount, here, here, funds=happened.funds)]
+            return _RECEIVED[happened.record.category], happened.record, moved
+        case PaymentReceived(in_force=True, origin=Origin.RELEASE):
+            here = _cash(happened.record, entity_of)
+            moved = [Movement(happened.amount, here, here, Case.TO_ACCOUNT)]
+            return TransactionType.SUSPENSE_RELEASED, happened.record, moved
+        case PaymentSettled(came_in_force=True):
+            here = _cash(happened.record, entity_of)
+            moved = [Movement(happened.amount, here, here, funds=happened.funds)]
+            return _RECEIVED[happened.record.category], happened.record, moved
+        case PaymentSettled():
+            here = _cash(happened.record, entity_of)
+            return TransactionType.PAYMENT_SETTLED, happened.record, [Movement(happened.amount, here, here)]
+        case PaymentAllocated() | MemberOverpaymentAllocated() | PaymentUnallocated():
+            return _lines_moved(happened, entity_of, line_dimensions)
+        case BucketMoved():
+            return TransactionType.BUCKET_MOVED, happened.record, _bucket_moved(happened, entity_of)
+        case MemberOverpaymentReleased():
+            here = replace(_cash(happened.record, entity_of), member=happened.member)
+            to = here if happened.to is not Bucket.UNAPPLIED else replace(here, member=None)
+            moved = [Movement(happened.amount, here, to, bucket=Bucket.MEMBER_OVERPAYMENT, to_bucket=happened.to)]
+            return TransactionType.BUCKET_MOVED, happened.record, moved
+        case PaymentTransferred():
+            here = _cash(happened.record, entity_of)
+            moved = [
+                Movement(target.amount, here, replace(here, entity=entity_of(target.account), account=target.account))
+                for target in happened.targets
+            ]
+            return TransactionType.PAYMENT_TRANSFERRED, happened.record, moved
+        case PaymentSuspended():
+            here = _cash(happened.record, entity_of)
+            return TransactionType.PAYMENT_SUSPENDED, happened.record, [Movement(happened.amount, here, here)]
+        case PaymentReleased():
+            here = _cash(happened.record, entity_of)
+            away = happened.domain is not None
+            amount, case = (happened.suspended, Case.TO_DOMAIN) if away else (happened.amount, Case.TO_ACCOUNT)
+            return TransactionType.SUSPENSE_RELEASED, happened.record, [Movement(amount, here, here, case)]
+        case PaymentReversed() | PaymentDeclined():
+            here = _cash(happened.record, entity_of)
+            case = Case.SUSPENDED if happened.from_suspense else Case.IN_FORCE
+            reversed_ = isinstance(happened, PaymentReversed)
+            type_ = TransactionType.PAYMENT_REVERSED if reversed_ else TransactionType.PAYMENT_DECLINED
+            return type_, happened.record, [Movement(happened.amount, here, here, case, funds=happened.funds)]
+        case _:
+            return None
+
+
+def _cash(record: RecordIdentity, entity_of: Callable[[str], str]) -> Dimensions:
+    """Dimensions of money that is on no item: the account's entity, the payment (LED-006)."""
+    return Dimensions(entity_of(record.account), account=record.account, payment=record.payment_number)
+
+
+def _lines_moved(
+    happened: PaymentAllocated | MemberOverpaymentAllocated | PaymentUnallocated,
+    entity_of: Callable[[str], str],
+    line_dimensions: LineDimensions,
+) -> tuple[TransactionType, RecordIdentity, list[Movement]]:
+    here = _cash(happened.record, entity_of)
+    if isinstance(happened, PaymentUnallocated):
+        bucket = happened.to
+    else:
+        bucket = happened.source if isinstance(happened, PaymentAllocated) else Bucket.MEMBER_OVERPAYMENT
+    movements = []
+    for invoice, line, amount in record_lines(happened.lines):
+        item = replace(line_dimensions(invoice, line), account=here.account, payment=here.payment)
+        money = here if bucket is Bucket.UNAPPLIED else replace(here, member=item.member)
+        if isinstance(happened, PaymentUnallocated):
+            movements.append(Movement(amount, item, money, bucket=bucket))
+        else:
+            movements.append(Movement(amount, money, item, bucket=bucket))
+    if isinstance(happened, PaymentUnallocated):
+        return TransactionType.PAYMENT_UNALLOCATED, happened.record, movements
+    return TransactionType.PAYMENT_ALLOCATED, happened.record, movements
+
+
+def _bucket_moved(happened: BucketMoved, entity_of: Callable[[str], str]) -> list[Movement]:
+    here = _cash(happened.record, entity_of)
+    members = happened.source_members if happened.source_members.members else happened.to_members
+    if not members.members:
+        members = MemberAmounts(("",), (happened.amount,))
+    movements = []
+    for member, amount in zip(members.members, members.amounts, strict=True):
+        at_member = replace(here, member=member or None)
+        movements.append(
+            Movement(
+                amount,
+                at_member if happened.source is not Bucket.UNAPPLIED else here,
+                at_member if happened.to is not Bucket.UNAPPLIED else here,
+                bucket=happened.source,
+                to_bucket=happened.to,
+            )
+        )
+    return movements
+
+
+# --- Invoices --------------------------------------------------------------------------------------------------------
+
+
+def invoice_case(amount: int, *, waiver_offset: bool = False, waiver_cause: bool = False) -> Case:
+    """The row of INVOICE_ISSUED for a line: `waiver_offset` the waiver line of a charge, `waiver_cause` a retroactive
+    line whose source transaction is a waiver, or its end (LED-036)."""
+    if waiver_offset and amount < 0:
+        return Case.WAIVER_OFFSET
+    if waiver_cause:
+        return Case.RETRO_WAIVER if amount < 0 else Case.RETRO_WAIVER_END
+    return Case.POSITIVE if amount > 0 else Case.NEGATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class PostingTerms:
+    """What many lines of an invoice share: case, amount type, and dimensions above member and item."""
+
+    case: Case
+    amount_type: AmountType
+    dimensions: Dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class PostingColumns:
+    """Lines of an invoice in columns: signed amounts, member records, items, and the index of each line's terms."""
+
+    terms: Sequence[PostingTerms]
+    term: Sequence[int]
+    items: Sequence[str]
+    members: Sequence[str]
+    amounts: Sequence[int]
+
+
+def invoice_posting(
+    columns: PostingColumns,
+    envelope: Envelope,
+    currency: str,
+    *,
+    discarded: bool = False,
+    base_currency: str | None = None,
+) -> MoneyEvent:
+    """INVOICE_ISSUED, or its mirror INVOICE_DISCARDED, of all the lines of an invoice (LED-004, LED-036).
+
+    The lines of a term have one sign. Foreign invoices stay line by line, because their lots are kept by item.
+    """
+    detailed = len(columns.amounts) <= DETAIL_LINES or (base_currency or currency) != currency
+    movements = _each_line(columns) if detailed else _each_term(columns)
+    type_ = TransactionType.INVOICE_DISCARDED if discarded else TransactionType.INVOICE_ISSUED
+    return MoneyEvent(
+        envelope.event_id,
+        type_,
+        envelope.recorded_at,
+        envelope.effective_date,
+        currency,
+        tuple(movements),
+        envelope.activity,
+    )
+
+
+def _each_line(columns: PostingColumns) -> Iterable[Movement]:
+    for term, item, member, amount in zip(columns.term, columns.items, columns.members, columns.amounts, strict=True):
+        terms = columns.terms[term]
+        dimensions = replace(terms.dimensions, item=item, member=member)
+        yield Movement(abs(amount), dimensions, dimensions, terms.case, amount_type=terms.amount_type)
+
+
+def _each_term(columns: PostingColumns) -> Iterable[Movement]:
+    totals = [0] * len(columns.terms)
+    for term, amount in zip(columns.term, columns.amounts, strict=True):
+        totals[term] += abs(amount)
+    for terms, total in zip(columns.terms, totals, strict=True):
+        dimensions = terms.dimensions.summed()
+        yield Movement(total, dimensions, dimensions, terms.case, amount_type=terms.amount_type)
+
+
+# --- Credits, write-offs, refunds ------------------------------------------------------------------------------------
+
+
+def set_off_posting(
+    pairs: Iterable[tuple[int, Dimensions, Dimensions]], envelope: Envelope, currency: str, *, undone: bool = False
+) -> MoneyEvent:
+    """CREDIT_SET_OFF of pairs (amount, credit item, positive item), or their undoing (LED-036)."""
+    type_ = TransactionType.CREDIT_SET_OFF_UNDONE if undone else TransactionType.CREDIT_SET_OFF
+    movements = tuple(
+        Movement(amount, positive, credit) if undone else Movement(amount, credit, positive)
+        for amount, credit, positive in pairs
+    )
+    return _event(envelope, type_, currency, movements)
+
+
+def write_off_posting(
+    kind: WriteOffClass,
+    portions: Iterable[tuple[int, Dimensions]],
+    envelope: Envelope,
+    currency: str,
+    *,
+    reversed_: bool = False,
+) -> MoneyEvent:
+    """WRITE_OFF_ISSUED of portions (amount, item), or WRITE_OFF_REVERSED of all or some of them (LED-036)."""
+    type_ = TransactionType.WRITE_OFF_REVERSED if reversed_ else TransactionType.WRITE_OFF_ISSUED
+    movements = tuple(Movement(amount, item, item, write_off=kind) for amount, item in portions)
+    return _event(envelope, type_, currency, movements)
+
+
+def refund_posting(
+    type_: TransactionType,
+    parts: Iterable[tuple[int, Bucket, Dimensions]],
+    envelope: Envelope,
+    currency: str,
+    *,
+    case: Case = Case.PLAIN,
+) -> MoneyEvent:
+    """A REFUND_* entry of parts (amount, bucket it came from, dimensions with payment and refund) (LED-036)."""
+    movements = tuple(Movement(amount, here, here, case, bucket=bucket) for amount, bucket, here in parts)
+    return _event(envelope, type_, currency, movements)
+
+
+def _event(envelope: Envelope, type_: TransactionType, currency: str, movements: tuple[Movement, ...]) -> MoneyEvent:
+    return MoneyEvent(
+        envelope.event_id,
+        type_,
+        envelope.recorded_at,
+        envelope.effective_date,
+        currency,
+        movements,
+        envelope.activity,
+    )
