@@ -49,7 +49,7 @@ def publish_anyb(
     after it are compared, and items of earlier ones may be left out; the rest is what was last published. Refuses
     MODAL_CALCULATION_BLOCKED (PRM-047).
     """
-    if record.is_roll_on_pending:
+    if record.is_roll_on_pending or since == dt.date.max:
         return ()
     policy = facts.policy
     timeline = active_timeline(
@@ -66,7 +66,7 @@ def publish_anyb(
 
 
 def changed_since(before: MemberRecord, events: Iterable[object]) -> dt.date:
-    """The first day whose premium the events of a unit may have changed, for `publish_anyb`.
+    """The first day whose premium the events of a unit may have changed, for `publish_anyb`; date.max: none.
 
     `before` is the record before the unit. A rewrite or a change of gaps moves everything.
     """
