@@ -1,0 +1,91 @@
+"""The event log at the command line, for auditors: a stream's events in order, the hash chains, an export."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.opening import configured
+from infrastructure.event_store.export import export_log
+from infrastructure.event_store.verification import check_checkpoint, checkpoints, take_checkpoint, verify_streams
+from infrastructure.postgres.audit_chain import seal_audit, verify_audit
+
+audit = typer.Typer(no_args_is_help=True)
+
+_REPLAY = """
+    SELECT position, stream_position, type, schema_version, effective_date, recorded_at, actor_kind, actor, command_id,
+           correlation_id, payload::text
+      FROM event WHERE stream = %s AND recorded_at <= %s ORDER BY stream_position
+"""
+
+
+@audit.command()
+def replay(
+    stream: Annotated[str, typer.Argument(help="Such as account:LB000000018 or member:MR-1001.")],
+    until: Annotated[dt.datetime | None, typer.Option(help="Only what was recorded up to this instant (UTC).")] = None,
+) -> None:
+    """Print the events of a stream in order, one JSON object a line."""
+    instant = dt.datetime.max.replace(tzinfo=dt.UTC) if until is None else until.replace(tzinfo=dt.UTC)
+    with configured() as system, system.database.reading() as connection:
+        rows = connection.execute(_REPLAY, (stream, instant)).fetchall()
+    for position, number, kind, version, effective, recorded, actor_kind, actor, command, correlation, payload in rows:
+        typer.echo(
+            json.dumps(
+                {
+                    "position": position,
+                    "stream_position": number,
+                    "type": kind,
+                    "version": version,
+                    "effective_date": effective.isoformat(),
+                    "recorded_at": recorded.isoformat(),
+                    "actor": f"{actor_kind} {actor}",
+                    "command_id": str(command),
+                    "correlation_id": str(correlation),
+                    "payload": json.loads(payload),
+                },
+                ensure_ascii=False,
+            )
+        )
+    if not rows:
+        typer.echo(f"there is no event in {stream}", err=True)
+        raise typer.Exit(1)
+
+
+@audit.command()
+def verify(streams: Annotated[list[str] | None, typer.Argument(help="Streams; none: all.")] = None) -> None:
+    """Check the hash chain of every stream, the daily checkpoints and the trail of commands."""
+    with configured() as system:
+        breaks = verify_streams(system.database, streams)
+        found = checkpoints(system.database)
+        for checkpoint in found:
+            breaks += check_checkpoint(system.database, checkpoint)
+        seal = verify_audit(system.database)
+    for broken in breaks:
+        typer.echo(f"{broken.stream} {broken.stream_position}: {broken.kind}")
+    if seal is not None:
+        typer.echo(f"trail of commands: {seal}")
+    if breaks or seal is not None:
+        raise typer.Exit(1)
+    typer.echo(f"intact; {len(found)} checkpoints")
+
+
+@audit.command()
+def checkpoint() -> None:
+    """Take today's checkpoint over the heads of all streams, and seal the trail of commands up to now."""
+    with configured() as system:
+        now = system.clock.now()
+        taken = take_checkpoint(system.database, now.date(), now)
+        sealed = seal_audit(system.database)
+    typer.echo(f"{taken.taken_on}: {taken.streams} streams, {taken.hash.hex()}; {sealed} records sealed")
+
+
+@audit.command()
+def export(path: Annotated[Path, typer.Argument(help="The file to write, one JSON object a line.")]) -> None:
+    """Write the whole log to a file."""
+    with configured() as system:
+        count = export_log(system.database, path)
+    typer.echo(f"{count} events written to {path}")
