@@ -243,8 +243,11 @@ def _entry(
 
 
 def _difference(movement: Movement, surplus: int, currency: str, base_currency: str) -> JournalLine:
-    """LED-032: a debit surplus is a gain, credited; a credit surplus a loss, debited."""
-    gain = surplus > 0
+    """LED-032: a debit surplus is a gain, credited; a credit surplus a loss, debited.
+
+    What undoes an allocation mirrors that one's line: it takes back the gain or the loss (LED-043).
+    """
+    gain = (surplus > 0) is (movement.undone is None)
     return JournalLine(
         0,
         EXCHANGE_GAIN if gain else EXCHANGE_LOSS,
@@ -252,8 +255,8 @@ def _difference(movement: Movement, surplus: int, currency: str, base_currency: 
         base_currency,
         0,
         0,
-        0 if gain else -surplus,
-        surplus if gain else 0,
+        max(-surplus, 0),
+        max(surplus, 0),
         "0",
         Dimensions(movement.debit.entity, movement.debit.account),
     )

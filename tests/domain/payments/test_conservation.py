@@ -1,13 +1,15 @@
 """Cash conservation, as a machine that does whatever users, the hub and jobs may do, in any order.
 
 After every step: what all records of all payments have, with general suspense, is what was received less what was
-declined or reversed; no invoice line holds more money than it was billed; and the lines that the events name add up to
-what the records say they hold on each invoice.
+declined or reversed; no invoice line holds more money than it was billed; the lines that the events name add up to what
+the records say they hold on each invoice; and the ledger, posted from the events alone, shows the same buckets.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+from collections.abc import Iterable
 from dataclasses import replace
 
 import hypothesis.strategies as st
@@ -16,6 +18,8 @@ from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from domain.errors import Refusal
+from domain.ledger.journal import Dating, Dimensions, post
+from domain.ledger.postings import Envelope, payment_posting
 from domain.payments.allocation import OpenAccount, SpreadSettings
 from domain.payments.classification import AccountKind, Bucket, Category, Cause
 from domain.payments.configuration import allocate_automatically, default_configuration
@@ -33,7 +37,7 @@ from domain.payments.payment import (
     record_lines,
 )
 from domain.payments.reallocation import reallocate_members
-from domain.payments.receiving import NamedInvoice
+from domain.payments.receiving import NamedInvoice, receive
 from domain.payments.targets import Remainder, Target, TargetKind
 from domain.payments.transfer import TransferRequest, transfer
 from domain.payments.unallocation import (
@@ -46,7 +50,7 @@ from domain.payments.unallocation import (
     unallocate_payment,
 )
 from domain.payments.withdrawal import ReleaseTarget, decline, release, reverse, suspend
-from tests.domain.payments.builders import TODAY, Row, account, open_invoices, open_items, record
+from tests.domain.payments.builders import TODAY, Row, account, details, offer, open_invoices, open_items
 
 KINDS = {
     "BA-LBI": AccountKind.LIST_BILL_INDIVIDUAL,
@@ -61,7 +65,13 @@ BILLED = {
     for place, invoice in enumerate(INVOICES)
     for line in (1, 2, 3)
 }
+ENVELOPE = Envelope("E", dt.datetime(2025, 3, 1, tzinfo=dt.UTC), TODAY)
 CONFIRMED = ("DRAFT_DELETION", "MEMBER_UNAPPLIED_MOVE", "UNALLOCATION", "RETAIN_REMAINDER")
+
+
+def line_dimensions(invoice: str, line: int) -> Dimensions:
+    """What the register would say of a line."""
+    return Dimensions("ALPHA", invoice=invoice, item=f"{invoice}/{line}", member=MEMBERS[line - 1])
 
 
 class CashConservation(RuleBasedStateMachine):
@@ -74,6 +84,7 @@ class CashConservation(RuleBasedStateMachine):
         self.received = 0
         self.gone = 0
         self.count = 0
+        self.ledger: dict[tuple[str, str], int] = {}
 
     payments = Bundle("payments")
 
@@ -113,11 +124,21 @@ class CashConservation(RuleBasedStateMachine):
         before = self.records.get(record_id, PaymentRecord())
         self.records[record_id] = fold(before, events)
         held = self.held.setdefault(record_id, {})
+        self.post(events)
         for event in events:
             sign = -1 if isinstance(event, PaymentUnallocated) else 1
             if isinstance(event, PaymentAllocated | PaymentUnallocated | MemberOverpaymentAllocated):
                 for invoice, line, amount in record_lines(event.lines):
                     held[(invoice, line)] = held.get((invoice, line), 0) + sign * amount
+
+    def post(self, events: Iterable[object]) -> None:
+        """Keep the ledger: balances by billing account and code, debits less credits."""
+        for event in events:
+            money = payment_posting(event, ENVELOPE, lambda _: "ALPHA", line_dimensions)
+            entry = post(money, Dating(TODAY)).entry if money else None
+            for line in entry.lines if entry else ():
+                key = (line.dimensions.account or "", line.code)
+                self.ledger[key] = self.ledger.get(key, 0) + line.debit - line.credit
 
     def of_payment(self, record_id: str) -> list[PaymentRecord]:
         number = self.records[record_id].known.payment_number
@@ -142,8 +163,8 @@ class CashConservation(RuleBasedStateMachine):
     def received_on(self, name: str, amount: int, category: Category) -> str:
         self.count += 1
         number = f"PAY-{self.count:08d}"
-        state = record(KINDS[name], amount, category=category, number=number, account_number=name)
-        self.records[number], self.held[number] = state, {}
+        stated = offer(amount, details(category))
+        self.apply(number, receive(stated, account(KINDS[name], name), number=number, record=number, today=TODAY))
         self.received += amount
         return number
 
@@ -177,6 +198,18 @@ class CashConservation(RuleBasedStateMachine):
             self.apply(payment, allocate_by_command(state, done, date=TODAY))
         except Refusal:
             pass
+
+    @rule(payment=payments, member=st.sampled_from(MEMBERS), amount=st.integers(1, 5000))
+    def give_to_a_member(self, payment: str, member: str, amount: int) -> None:
+        state = self.records[payment]
+        amount = min(amount, state.unapplied)
+        if state.in_force and amount and state.known.account != "BA-LBG":
+            target = Target(TargetKind.MEMBER, amount, member_record=member)
+            facts = self.facts(state.known.account)
+            done = distribute_to_targets(
+                state.unapplied, [target], Remainder.KEEP_UNAPPLIED, facts, member_targets=True
+            )
+            self.apply(payment, allocate(state, done, cause=Cause.INSTRUCTION, date=TODAY))
 
     @rule(name=st.sampled_from(sorted(KINDS)))
     def consume_unapplied(self, name: str) -> None:
@@ -352,6 +385,21 @@ class CashConservation(RuleBasedStateMachine):
             assert {invoice: amount for invoice, amount in by_invoice.items() if amount} == dict(state.items)
 
     @invariant()
+    def the_ledger_shows_the_same_money_as_the_records(self) -> None:
+        for name in KINDS:
+            own = [state for state in self.records.values() if state.known.account == name and state.in_force]
+            shown = [-self.ledger.get((name, code), 0) for code in ("2100", "2110", "2120", "1100")]
+            assert shown == [
+                sum(state.unapplied for state in own),
+                sum(state.member_unapplied_total for state in own),
+                sum(state.member_overpayment_total for state in own),
+                sum(state.items_total for state in own),
+            ]
+        suspended = sum(state.suspended for state in self.records.values())
+        assert -sum(value for (_, code), value in self.ledger.items() if code == "2150") == suspended
+        assert sum(self.ledger.values()) == 0
+
+    @invariant()
     def members_money_lies_where_the_account_keeps_it(self) -> None:
         for state in self.records.values():
             assert state.in_bucket(Bucket.MEMBER_UNAPPLIED) == 0 or state.known.account == "BA-LBI"
@@ -360,4 +408,6 @@ class CashConservation(RuleBasedStateMachine):
 
 
 CashConservation.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestCashConservation = pytest.mark.rule("PAY-002", "BAL-008", "PAY-007")(CashConservation.TestCase)
+TestCashConservation = pytest.mark.rule("PAY-002", "BAL-008", "PAY-007", "LED-037", "LED-049")(
+    CashConservation.TestCase
+)
