@@ -57,7 +57,8 @@ def random_case(chance: random.Random) -> Case:
         anchor = period_at(dt.date(2022, 12, chance.choice((1, 15, 28, 31))), Frequency.MONTHLY, effective).start
     terms = MemberTerms("M", effective, anchor, expiration, multiple_sequences=chance.random() < 0.6)
     transactions = _Telling(chance, terms, {plain.name: plain for _, plain in accounts}).tell()
-    first = effective + dt.timedelta(days=chance.randint(-20, 500))
+    around = chance.choice(transactions).effective_date
+    first = around - dt.timedelta(days=chance.randint(0, 60))
     return Case(terms, transactions, accounts, first, first + dt.timedelta(days=chance.randint(1, 120)))
 
 
@@ -71,7 +72,7 @@ def _effective_date(chance: random.Random) -> dt.date:
 def _account(chance: random.Random, name: str, effective: dt.date) -> tuple[AccountTerms, PlainAccount]:
     start = dt.date(2022, 12, 1) + dt.timedelta(days=chance.choice((0, 0, 0, 9, 14, 27, 28, 29, 30)))
     seasonal = chance.random() < 0.2
-    frequency = Frequency.MONTHLY if seasonal or chance.random() < 0.5 else chance.choice(FREQUENCIES)
+    frequency = Frequency.MONTHLY if seasonal or chance.random() < 0.4 else chance.choice(FREQUENCIES)
     gaps = frozenset(chance.sample(range(1, 13), chance.randint(1, 4))) if seasonal else frozenset()
     individual = chance.random() < 0.3
     rules: tuple[tuple[dt.date, Frequency], ...] = ((dt.date(2022, 1, 1), frequency),)
@@ -132,9 +133,17 @@ class _Telling:
         self._start(TransactionType.NEW_BUSINESS)
         for _ in range(self.chance.choice((0, 1, 2, 3, 4, 5, 6, 8, 10))):
             if self.chance.random() < 0.85:
-                self.day += dt.timedelta(days=self.chance.choice((1, 3, 9, 14, 20, 31, 45, 90)))
+                self._go_on()
             self._one()
         return self._recorded()
+
+    def _go_on(self) -> None:
+        """Some days later; often to the edge of a modal period, where a single day decides."""
+        self.day += dt.timedelta(days=self.chance.choice((1, 3, 9, 14, 20, 31, 45, 90)))
+        if self.chance.random() < 0.4:
+            modality = self.chance.choice((Frequency.MONTHLY, Frequency.BIMONTHLY, Frequency.SEMI_ANNUAL))
+            edge = period_at(self.terms.anchor, modality, self.day).end
+            self.day = edge + dt.timedelta(days=self.chance.choice((-2, -1, -1, 0, 1)))
 
     def _recorded(self) -> tuple[PolicyTransaction, ...]:
         """The told ones with places in the stream: of one date as told, of different dates in any order."""
@@ -175,9 +184,9 @@ class _Telling:
         else:
             step = self.chance.choice(
                 (
-                    self._amend, self._amend, self._amend, self._renew, self._stop_or_resume, self._stop_or_resume,
-                    self._cancel, self._move, self._move, self._employ, self._waive, self._waive, self._end_waiver,
-                    self._change_payroll, self._remove_continuation, self._rewrite,
+                    self._amend, self._amend, self._reclassify, self._reclassify, self._renew, self._stop_or_resume,
+                    self._stop_or_resume, self._cancel, self._move, self._move, self._employ, self._waive, self._waive,
+                    self._end_waiver, self._change_payroll, self._remove_continuation, self._rewrite,
                 )
             )  # fmt: skip
         step()
@@ -256,6 +265,20 @@ class _Telling:
             amounts=self._amounts(self.chance.sample(COVERAGES, self.chance.randint(0, 3))),
         )
 
+    def _reclassify(self) -> None:
+        """A class change that leaves the amount."""
+        coverage = self.chance.choice(sorted(self.keys)) if self.keys else "LIFE"
+        known = [one for told in self.told for one in told.amounts if one.key.coverage == coverage and one.annual]
+        key = ItemKey(coverage, coverage_class=self.chance.choice("ABC"))
+        self.keys[coverage] = key
+        annual = known[-1].annual if known else 120000
+        sequences = known[-1].sequences if known else ()
+        self._add(
+            TransactionType.AMENDMENT,
+            kinds=(AmendmentKind.CLASSIFICATION_CHANGE,),
+            amounts=(PremiumAmount(key, annual, sequences),),
+        )
+
     def _renew(self) -> None:
         self._add(TransactionType.RENEWAL, amounts=self._amounts(sorted(self.keys)))
 
@@ -328,7 +351,9 @@ class _Telling:
             TransactionType.WAIVER_ADD,
             waiver_id=waiver,
             waiver_source=WaiverSource.CLAIMS,
-            until=self.day + dt.timedelta(days=self.chance.randint(1, 120)) if self.chance.random() < 0.6 else None,
+            until=self.day + dt.timedelta(days=self.chance.choice((1, 1, 7, 30, 77, 120)))
+            if self.chance.random() < 0.6
+            else None,
             expiration=self.day + dt.timedelta(days=self.chance.randint(1, 90)) if self.chance.random() < 0.2 else None,
             coverages=tuple(self.chance.sample(COVERAGES, self.chance.choice((0, 0, 1, 2)))),
         )
@@ -344,4 +369,9 @@ class _Telling:
     def _rewrite(self) -> None:
         if self.chance.random() < 0.3:
             self.day += dt.timedelta(days=1)
+            kept = len(self.told)
+            if self.chance.random() < 0.5:
+                self._employ()
             self._start(TransactionType.REWRITE)
+            # An employment change of the same date stays in force over the rewrite and lies on top of it.
+            self.account = next((one.account for one in self.told[kept:] if one.account), self.account)

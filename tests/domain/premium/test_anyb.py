@@ -149,7 +149,7 @@ def test_a_day_both_stopped_and_waived_is_nothing_once() -> None:
     assert (april.gross, april.waiver, april.has_item) == (0, 0, False)
 
 
-@pytest.mark.rule("PRM-080", "PRM-084", "PRM-E14", "DEL-E21")
+@pytest.mark.rule("PRM-080", "PRM-084", "PRM-E14")
 def test_a_stop_in_invoiced_periods_and_the_resume_after_it() -> None:
     history = member().amend("2025-05-01", amount("1320.00"))
     book = Book(account())

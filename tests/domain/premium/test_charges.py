@@ -342,7 +342,7 @@ def test_a_modality_of_the_account_is_resolved_by_day() -> None:
     assert nets(history, terms, "2025-02-01", "2025-09-01") == ["100.00", "100.00", "98.63", "352.60", "375.00"]
 
 
-@pytest.mark.rule("PRM-E20", "PRM-073", "PRM-103")
+@pytest.mark.rule("PRM-E20", "PRM-073")
 def test_the_modality_change_of_the_account_is_recalculated_on_the_amounts_of_a_rolled_on_chain() -> None:
     grid = account(start="2025-02-01").invoicing.with_frequency(Frequency.QUARTERLY, day("2025-04-01"))
     terms = account(start="2025-02-01")

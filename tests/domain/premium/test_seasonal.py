@@ -56,7 +56,7 @@ def test_an_aligned_joiner_pays_the_days_of_the_first_active_month() -> None:
     assert nets(joiner, seasonal(), "2025-09-01", "2025-11-01") == ["66.67", "133.33"]
 
 
-@pytest.mark.rule("PRM-148", "PRM-E15")
+@pytest.mark.rule("PRM-E15", "PRM-145")
 def test_changed_gaps_give_every_transaction_the_amounts_of_the_new_paymode() -> None:
     history = member().amend("2025-04-16", amount("1800.00"))
     terms = seasonal(frozenset({6, 7}))

@@ -38,7 +38,7 @@ def test_a_sequence_added_within_the_period_shares_by_its_days_and_takes_the_dif
     assert [one.coefficient for one in working] == [Fraction(3, 8), Fraction(3, 8), Fraction(1, 4)]
 
 
-@pytest.mark.rule("PRM-130", "PRM-056", "PRM-E16")
+@pytest.mark.rule("PRM-130", "PRM-E16")
 def test_anyb_is_kept_per_sequence() -> None:
     history = History().new_business(amount("1200.00", LIFE, sequence(1, "600.00"), sequence(2, "600.00")))
     book = Book(account())
