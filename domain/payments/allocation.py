@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.errors import InvariantError
 from domain.payments.classification import Explanation
 from domain.payments.payment import InvoiceLines
 from domain.payments.targets import Instruction
@@ -511,6 +512,8 @@ def plan_allocation(
     as accepted, for the GAP test, when some were set aside since (PAY-030); `excluded` invoices are no candidates
     (PAY-091). `amount` does not contain what was set aside (`set_aside`), which only names the explanation.
     """
+    if sum(one.amount for one in instructions) > amount:
+        raise InvariantError(f"more instructed than the {amount} there are")
     dues, giving_way = account.work()
     references = _summed(instructions)
     withheld = _withheld_due(account.items)

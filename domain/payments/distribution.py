@@ -114,7 +114,7 @@ def allocate(
             to_members=distribution.overpayments,
             reason=reason,
         )
-    if distribution.explanation is not None:
+    if distribution.explanation is not None and source is Bucket.UNAPPLIED:
         after = fold(state, events)
         policies = distribution.master_policies or (None,)
         for policy in policies:

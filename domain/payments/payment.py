@@ -1133,6 +1133,25 @@ def explain(
     ]
 
 
+#: What may be done with an internal record that reached a SELF_BILL account by transfer (PAY-119).
+SELF_BILL_INTERNAL_ACTIONS = frozenset(("VIEW", "ALLOCATION", "TRANSFER", "DECLINE"))
+
+
+def action_problems(state: PaymentRecord, action: str) -> list[Problem]:
+    """ACTION_NOT_ALLOWED for an internal record on a SELF_BILL account, unless it is one of the few (PAY-119)."""
+    identity = state.known
+    stranded = identity.category is Category.INTERNAL and identity.account_kind is AccountKind.SELF_BILL
+    if not stranded or action in SELF_BILL_INTERNAL_ACTIONS:
+        return []
+    return [
+        Problem(
+            "ACTION_NOT_ALLOWED",
+            "an internal payment on a self-bill account is allocated, transferred or declined only",
+            params={"action": action, "allowed": sorted(SELF_BILL_INTERNAL_ACTIONS)},
+        )
+    ]
+
+
 def reason_problems(reason: str | None, text: str | None, allowed: Sequence[str] = ()) -> list[Problem]:
     """A reason is needed, from the list if there is one; OTHER needs a text (PLT-018)."""
     if not reason:

@@ -18,6 +18,7 @@ from domain.payments.payment import (
     MemberAmounts,
     MemberOverpaymentReleased,
     PaymentRecord,
+    action_problems,
     all_to_unapplied,
     by_member,
     check_conservation,
@@ -44,7 +45,7 @@ def unallocatable_problems(
     state: PaymentRecord, reason: str | None, text: str | None, *, whole: bool = False
 ) -> list[Problem]:
     """Why a user cannot unallocate the record (PAY-089). `whole`: members' unapplied money is moved too (PAY-090)."""
-    problems = []
+    problems = action_problems(state, "UNALLOCATION")
     allocated = state.status in (PaymentStatus.ALLOCATED, PaymentStatus.PARTIALLY_ALLOCATED)
     free_by_member = whole and state.status is PaymentStatus.UNAPPLIED and state.member_unapplied_total > 0
     if not (allocated or free_by_member):

@@ -27,6 +27,7 @@ from domain.payments.payment import (
     Phase,
     RecordIdentity,
     RefundLockReleased,
+    action_problems,
     all_to_unapplied,
     delete_draft,
     fold,
@@ -302,7 +303,8 @@ def reverse(
     A payment that the hub knows must be suspended first, unless the hub itself reverses. A caller that parks the action
     behind a running refund (WRO-085) asks `refund_guard` first; here such a refund is REFUND_IN_PROGRESS.
     """
-    problems = _reversal_problems(records, by_hub)
+    problems = [problem for record in records for problem in action_problems(record, "REVERSAL")]
+    problems += _reversal_problems(records, by_hub)
     guard = refund_guard(Withdrawal.HUB_REVERSAL if by_hub else Withdrawal.USER_REVERSAL, refunds)
     refuse_if_any([*problems, *guard.problems, *_parked_problems(guard), *reason_problems(reason, text)])
     events: RecordEvents = {}

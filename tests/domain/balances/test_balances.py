@@ -162,6 +162,19 @@ def test_the_account_is_the_sum_of_its_members_and_what_belongs_to_none() -> Non
     assert account_from_members(members, 70, 900) == whole
 
 
+@pytest.mark.rule("BAL-015", "BAL-035", "BAL-020")
+def test_suspense_is_unapplied_money_and_a_member_has_no_account_level_part_of_it() -> None:
+    assert Buckets(900, 1000, 800).suspense == 1900
+    assert member_balance(5000, Buckets(900, 1000, 800)) == member_balance(5000, Buckets(0, 1000, 800)) == 3200
+
+
+@pytest.mark.rule("BAL-018", "BAL-013", "BAL-019")
+def test_a_write_off_lowers_what_is_due_and_leaves_what_was_paid() -> None:
+    before, after_write_off = Totals(10000, 9000, 0), Totals(10000, 9000, 1000)
+    assert (before.remaining_due, after_write_off.remaining_due) == (1000, 0)
+    assert before.paid == after_write_off.paid
+
+
 @pytest.mark.rule("BAL-025")
 def test_three_computations_that_differ_are_reported_and_not_corrected() -> None:
     same = {"due_and_unpaid": 5}

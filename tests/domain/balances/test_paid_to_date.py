@@ -82,7 +82,7 @@ def test_paid_to_date_is_the_later_of_the_two_walks(
     assert answer.display_date == (maybe(value) or day("2025-01-01"))
 
 
-@pytest.mark.rule("BAL-E06", "BAL-081", "BAL-088", "BAL-092")
+@pytest.mark.rule("BAL-E06", "BAL-081", "BAL-088", "BAL-092", "BAL-099")
 @pytest.mark.parametrize(
     ("chosen", "paid", "value"),
     [

@@ -37,7 +37,13 @@ from domain.payments.configuration import (
     default_configuration,
 )
 from domain.payments.distribution import allocate, of_plan
-from domain.payments.drafts import clear_draft, delete_draft_allocation, draft_to_apply, save_draft
+from domain.payments.drafts import (
+    clear_draft,
+    delete_draft_allocation,
+    delete_draft_payment,
+    draft_to_apply,
+    save_draft,
+)
 from domain.payments.manual_allocation import TargetFacts, distribute_to_targets
 from domain.payments.payment import (
     AllocatedItems,
@@ -50,10 +56,12 @@ from domain.payments.payment import (
     PaymentRefundRestored,
     PaymentStatusChanged,
     PaymentUnallocated,
+    Phase,
     RefundLockReleased,
     RefundLockSet,
     SuspenseEntryOpened,
     SuspenseEntryResolved,
+    action_problems,
     fold,
     in_chunks,
     merged,
@@ -66,9 +74,14 @@ from domain.payments.receiving import (
     CashTransaction,
     HubTarget,
     NamedInvoice,
+    RegisteredMethod,
     cash_transaction_ignored,
+    designation_problems,
     hub_instructions,
+    initiate,
+    method_problems,
     offer_problems,
+    preset_allocation,
     receive,
     received,
     settle,
@@ -931,6 +944,121 @@ def test_with_automation_off_money_stays_unapplied_also_when_it_names_an_invoice
         off, 1000, [Instruction(1000, "INV-1")], OpenAccount(open_items([Row("INV-1", 1000)]), open_invoices("INV-1"))
     )
     assert (plan.lines, plan.unapplied, plan.explanation) == ((), 1000, Explanation.AUTOMATION_DISABLED)
+
+
+@pytest.mark.rule("PAY-119")
+def test_an_internal_payment_that_reached_a_self_bill_account_does_little() -> None:
+    rows: list[tuple[str, int, str | None, int]] = [("INV-1", 1, None, 400)]
+    state = paid(record(AccountKind.SELF_BILL, 1000), rows)
+    stranded = replace(state, identity=replace(state.known, category=Category.INTERNAL))
+    assert action_problems(stranded, "TRANSFER") == action_problems(state, "REVERSAL") == []
+    for refused_action in (
+        lambda: unallocate_payment(stranded, allocated(rows), invoices=None, reason="ERROR", date=TODAY),
+        lambda: reverse([stranded], {"PAY-00000001": allocated(rows)}, reason="ERROR", date=TODAY),
+    ):
+        with pytest.raises(Refusal) as refused:
+            refused_action()
+        assert codes(refused.value) == ["ACTION_NOT_ALLOWED"]
+    declined = decline([stranded], {"PAY-00000001": allocated(rows)}, reason="COUNTERFEIT", date=TODAY)
+    assert fold(stranded, declined["PAY-00000001"]).status is PaymentStatus.DECLINED
+
+
+@pytest.mark.rule("PAY-017")
+def test_a_saved_method_must_be_active_the_payers_and_of_the_stated_type() -> None:
+    stated = details(method=Method.CREDIT_CARD, token_profile="T", account_holder="H", payment_method="PM-1")
+    good = RegisteredMethod(True, "C-1", "CREDIT_CARD")
+    assert method_problems(stated, good, "C-1") == method_problems(details(), None, "C-1") == []
+    for wrong in (None, replace(good, active=False), replace(good, owner="C-2"), replace(good, type="EFT_ACH")):
+        assert [problem.code for problem in method_problems(stated, wrong, "C-1")] == ["PAYMENT_METHOD_INVALID"]
+
+
+@pytest.mark.rule("PAY-032")
+def test_a_designation_stays_within_the_payment_and_within_each_invoices_due() -> None:
+    asked = [Instruction(600, "INV-1"), Instruction(500, "INV-2")]
+    problems = designation_problems(1000, asked, {"INV-1": 600, "INV-2": 400})
+    assert [(problem.code, problem.pointer) for problem in problems] == [
+        ("OVER_ALLOCATED", "/targets"),
+        ("AMOUNT_EXCEEDS_INVOICE_DUE", "/targets/1/amount"),
+    ]
+    assert designation_problems(1000, asked[:1], {"INV-1": 600}) == []
+
+
+@pytest.mark.rule("PAY-032", "PAY-033")
+def test_money_designated_as_unapplied_stays_so() -> None:
+    plan = allocate_automatically(
+        default_configuration(LBG),
+        1000,
+        [],
+        OpenAccount(open_items([Row("INV-1", 1000)]), open_invoices("INV-1")),
+        designated_unapplied=True,
+    )
+    assert (plan.lines, plan.explanation) == ((), Explanation.NO_ALLOCATION_DETAILS)
+
+
+@pytest.mark.rule("PAY-051")
+def test_money_left_over_by_rules_is_never_a_members_overpayment() -> None:
+    state = record(LBI, 5000)
+    account_open = OpenAccount(open_items([Row("INV-1", 1000)]), open_invoices("INV-1"), SpreadSettings(True))
+    plan = allocate_automatically(default_configuration(LBI), 5000, [], account_open)
+    after = fold(state, allocate(state, of_plan(plan), cause=Cause.RULES, date=TODAY))
+    assert (after.unapplied, after.member_overpayment_total, after.explanation) == (4000, 0, Explanation.EXCESS)
+
+
+@pytest.mark.rule("PAY-118", "PAY-073", "PAY-121")
+def test_a_draft_payment_has_no_effect_and_is_deleted_once_confirmed() -> None:
+    with pytest.raises(Refusal) as refused:
+        initiate(
+            offer(1000, details(Category.INTERNAL, subtype=None)),
+            account(LBI),
+            number="INT-1",
+            record="INT-1",
+            today=TODAY,
+        )
+    assert codes(refused.value) == ["RELATED_ENTITY_REQUIRED"]
+    draft = received(
+        initiate(offer(1000, details(Category.INTERNAL)), account(LBI), number="INT-1", record="INT-1", today=TODAY)
+    )
+    assert (draft.status, draft.came_in, draft.amount) == (PaymentStatus.INITIATED, 0, 1000)
+    draft = fold(draft, save_draft(draft, [Target(TargetKind.INVOICE, 1000, invoice="INV-1")]))
+    with pytest.raises(Refusal) as refused:
+        delete_draft_payment(record(LBI, 1000), confirmed=False, date=TODAY)
+    assert codes(refused.value) == ["PAYMENT_NOT_DRAFT", "CONFIRMATION_REQUIRED"]
+    deleted = fold(draft, delete_draft_payment(draft, confirmed=True, date=TODAY))
+    assert (deleted.status, deleted.draft) == (PaymentStatus.DELETED, None)
+
+
+@pytest.mark.rule("PAY-076")
+def test_a_preset_may_be_replaced_until_the_money_is_in_force() -> None:
+    pending = received(receive(offer(500, details(**CARD)), account(LBG), number="PAY-1", record="PAY-1", today=TODAY))
+    targets = [Target(TargetKind.INVOICE, 500, invoice="INV-1")]
+    pending = fold(pending, preset_allocation(pending, targets, Remainder.DISTRIBUTE))
+    assert (pending.preset, pending.preset_remainder) == (tuple(targets), Remainder.DISTRIBUTE)
+    with pytest.raises(Refusal) as refused:
+        preset_allocation(fold(pending, settle(pending, TODAY)), targets)
+    assert codes(refused.value) == ["PRESET_NOT_POSSIBLE"]
+
+
+@pytest.mark.rule("PAY-010", "PAY-006")
+@pytest.mark.parametrize(
+    ("places", "status"),
+    [
+        ({"items_total": 5}, PaymentStatus.ALLOCATED),
+        ({"member_overpayment_total": 5}, PaymentStatus.ALLOCATED),
+        ({"items_total": 5, "refunded": 3}, PaymentStatus.ALLOCATED),
+        ({"items_total": 5, "member_unapplied_total": 1}, PaymentStatus.PARTIALLY_ALLOCATED),
+        ({"member_overpayment_total": 5, "unapplied": 1}, PaymentStatus.PARTIALLY_ALLOCATED),
+        ({"unapplied": 1}, PaymentStatus.UNAPPLIED),
+        ({"member_unapplied_total": 1}, PaymentStatus.UNAPPLIED),
+        ({"refunded": 3}, PaymentStatus.REFUNDED),
+        ({}, PaymentStatus.TRANSFERRED),
+    ],
+)
+def test_the_status_of_a_record_in_force_follows_from_its_parts(places: dict[str, int], status: PaymentStatus) -> None:
+    assert replace(PaymentRecord(), phase=Phase.IN_FORCE, **places).status is status
+    for phase in Phase:
+        if phase is not Phase.IN_FORCE:
+            assert replace(PaymentRecord(), phase=phase, **places).status == phase
+            assert not replace(PaymentRecord(), phase=phase).in_force
 
 
 # --- Conservation ----------------------------------------------------------------------------------------------------
