@@ -27,7 +27,15 @@ from api.envelope import EnvelopeInvalidError, read_envelope
 from api.failures import log_failure, refusal_of
 from api.json_text import JsonInvalidError, parse_json
 from api.metrics import outcome_of
-from api.problems import RequestRefused, not_found, problem_document, problem_member, refused, to_json
+from api.paths import NameConvertor  # noqa: F401  {name:name}
+from api.problems import (
+    RequestRefused,
+    not_found,
+    problem_document,
+    problem_member,
+    refused,
+    to_json,
+)
 from application.command import CommandAnswer, CommandRequest, Principal
 from application.command_status import CommandStatus
 from application.dispatch import BatchRefused, CommandRefused, Layer
@@ -55,7 +63,7 @@ class Commands:
         router.add_api_route("/v1/commands", self.stream, methods=["POST"])
         router.add_api_route("/v1/commands/batch", self.batch, methods=["POST"])
         router.add_api_route("/v1/commands/{command_id:uuid}", self.status, methods=["GET"])
-        router.add_api_route("/v1/commands/{name}", self.execute, methods=["POST"])
+        router.add_api_route("/v1/commands/{name:name}", self.execute, methods=["POST"])
         return router
 
     # --- one command ---

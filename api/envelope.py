@@ -86,6 +86,11 @@ def read_envelope(
     )
 
 
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID in its usual form."""
+    return bool(_UUID.fullmatch(text))
+
+
 class _Members:
     """The members of the envelope, each read once; what is left over is unknown."""
 
@@ -155,7 +160,7 @@ def _confirmations_fault(value: Any) -> str | None:
 
 
 def _uuid_fault(value: Any) -> str | None:
-    return None if isinstance(value, str) and _UUID.fullmatch(value) else "is a UUID"
+    return None if isinstance(value, str) and is_uuid(value) else "is a UUID"
 
 
 def _on_behalf_of_fault(value: Any) -> str | None:

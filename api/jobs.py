@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.edge import Edge
+from api.paths import NameConvertor  # noqa: F401  {job:name}
 from api.problems import RequestRefused, not_found, to_json
 from application.dispatch import Layer
 from application.jobs import JobRun, JobRunner, RunRequest
@@ -37,7 +38,7 @@ class Jobs:
         router = APIRouter(dependencies=[Depends(self._edge.authenticate)], include_in_schema=False)
         router.add_api_route("/v1/jobs", self.catalogue, methods=["GET"])
         router.add_api_route("/v1/jobs/{run_id:uuid}", self.run, methods=["GET"])
-        router.add_api_route("/v1/jobs/{job}", self.start, methods=["POST"])
+        router.add_api_route("/v1/jobs/{job:name}", self.start, methods=["POST"])
         return router
 
     async def catalogue(self, request: Request) -> Response:

@@ -93,7 +93,7 @@ class RequestFrame:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
     def _log_request(self, scope: Scope, state: MutableMapping[str, Any], status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", None) or "unmatched"
+        route = getattr(scope.get("route"), "path_format", None) or "unmatched"
         self._metrics.request(route, scope["method"] if scope["method"].isalpha() else "OTHER", status)
         log.info(
             "request",

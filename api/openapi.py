@@ -220,6 +220,16 @@ def _json_response(schema: str, description: str) -> Document:
     }
 
 
+#: Where a path is an id for one method and a name for another, what is no id is answered as the name's address.
+_ANOTHER_METHOD: Final = {
+    "405": {
+        "description": "This is no id.",
+        "headers": {"Allow": {"schema": _TEXT}},
+        "content": {"application/problem+json": {"schema": _PROBLEM}},
+    }
+}
+
+
 # --- the fixed operations --------------------------------------------------------------------------------------------
 
 
@@ -257,7 +267,11 @@ def _parameter(
 
 def _fixed_paths(services: Services) -> dict[str, Document]:
     paths = {**_commands_paths(), **_reference_paths(), **_jobs_paths(), **_files_paths(), **_operations_paths()}
-    return {**paths, **_sandbox_paths()} if services.settings.sandbox else paths
+    if services.settings.sandbox and services.sandbox_issuer is not None:
+        paths |= _token_paths()
+    if services.settings.sandbox and services.sandbox_clock is not None:
+        paths |= _clock_paths()
+    return paths
 
 
 def _commands_paths() -> dict[str, Document]:
@@ -291,7 +305,7 @@ def _commands_paths() -> dict[str, Document]:
                 "A stream of commands, one JSON object a line; each succeeds or fails alone",
                 {"200": stream},
                 ("MEDIA_TYPE_UNSUPPORTED", *_AUTHENTICATED),
-                body={"type": "string", "description": 'Lines {"name", "idempotency_key", "payload", ...}.'},
+                body={"description": 'Lines {"name", "idempotency_key", "payload", ...}.'},
                 media_type="application/x-ndjson",
             ),
         },
@@ -319,7 +333,7 @@ def _commands_paths() -> dict[str, Document]:
                 "commandStatus",
                 "commands",
                 "What became of a command",
-                {"200": _json_response("CommandStatus", "The command on the record.")},
+                {"200": _json_response("CommandStatus", "The command on the record."), **_ANOTHER_METHOD},
                 ("ENTITY_NOT_FOUND", *_AUTHENTICATED),
                 parameters=[_parameter("command_id", "path", _UUID, "As in the command's answer.")],
             ),
@@ -387,7 +401,7 @@ def _jobs_paths() -> dict[str, Document]:
                 "jobRun",
                 "jobs",
                 "A run and its progress",
-                {"200": run},
+                {"200": run, **_ANOTHER_METHOD},
                 ("FORBIDDEN", "ENTITY_NOT_FOUND", *_AUTHENTICATED),
                 parameters=[_parameter("id", "path", _UUID, "The run, as answered when it was started.")],
             ),
@@ -468,7 +482,7 @@ def _operations_paths() -> dict[str, Document]:
     }
 
 
-def _sandbox_paths() -> dict[str, Document]:
+def _token_paths() -> dict[str, Document]:
     token_request = {
         "type": "object",
         "additionalProperties": False,
@@ -486,6 +500,22 @@ def _sandbox_paths() -> dict[str, Document]:
         },
         "example": {"user": "ann", "roles": ["ITS"], "second_factor": True},
     }
+    return {
+        "/v1/sandbox/token": {
+            "post": _operation(
+                "sandboxToken",
+                "sandbox",
+                "A token for any user and roles",
+                {"200": _json_response("Token", "The token.")},
+                (*_BODY, "ROLE_COMBINATION_FORBIDDEN", "ENTITY_NOT_FOUND", *_AUTHENTICATED[1:]),
+                body=token_request,
+                open_to_all=True,
+            )
+        },
+    }
+
+
+def _clock_paths() -> dict[str, Document]:
     steps = {
         name: {"type": "integer", "minimum": 0, "maximum": 10**8} for name in ("days", "hours", "minutes", "seconds")
     }
@@ -514,17 +544,6 @@ def _sandbox_paths() -> dict[str, Document]:
     }
     clock = _json_response("Clock", "The clock.")
     return {
-        "/v1/sandbox/token": {
-            "post": _operation(
-                "sandboxToken",
-                "sandbox",
-                "A token for any user and roles",
-                {"200": _json_response("Token", "The token.")},
-                (*_BODY, "ROLE_COMBINATION_FORBIDDEN", "ENTITY_NOT_FOUND", *_AUTHENTICATED[1:]),
-                body=token_request,
-                open_to_all=True,
-            )
-        },
         "/v1/sandbox/clock": {
             "get": _operation(
                 "sandboxClock", "sandbox", "What time it is", {"200": clock}, ("ENTITY_NOT_FOUND", *_AUTHENTICATED)

@@ -1,0 +1,196 @@
+"""The OpenAPI document is true: every operation answers what it says it answers, whatever is sent to it.
+
+The second half sends generated requests, good and bad ones, to every operation of the document and checks each answer
+against it. It covers every declared command without being told of it; the time it takes is bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from prometheus_client import CollectorRegistry
+from schemathesis import engine
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events
+from schemathesis.engine.recorder import ScenarioRecorder
+
+from api.app import create_app
+from api.openapi import openapi_document
+from application.clock import MovableClock
+from application.command import CommandRegistry, Principal
+from application.security import Credentials, NotAuthenticatedError
+from domain.platform.error_codes import ERROR_CODES, status_of
+from domain.platform.privileges import PRIVILEGES
+from tests.api.conftest import Api, MakeApi
+from tests.api.test_platform_endpoints import Importer, Offset, Runner
+
+#: Seconds that the generated requests may take altogether, and requests for each operation at most.
+BUDGET = float(os.environ.get("CONTRACT_SECONDS", "20"))
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "8"))
+
+
+TOKEN = "Bearer contract"
+
+
+class Everything:
+    """Lets one token in with every privilege: the contract is about answers, not about rights."""
+
+    def authenticate(self, credentials: Credentials) -> Principal:
+        if credentials.authorization != TOKEN:
+            raise NotAuthenticatedError("UNKNOWN")
+        return Principal("MACHINE", "contract", "contract", frozenset(PRIVILEGES))
+
+
+@pytest.fixture
+def document(api: Api) -> dict[str, Any]:
+    return openapi_document(api.services)
+
+
+class TestDocument:
+    """What the document says."""
+
+    def test_every_command_is_an_operation_named_after_it(self, document: dict[str, Any], api: Api) -> None:
+        for name, kind in api.services.commands.items():
+            operation = document["paths"][f"/v1/commands/{name}"]["post"]
+            assert operation["operationId"] == name
+            assert operation["summary"] == kind.summary
+            assert f"`{kind.privilege}`" in operation["description"]
+
+    def test_operation_ids_are_unique(self, document: dict[str, Any]) -> None:
+        ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+        assert len(ids) == len(set(ids))
+
+    def test_every_code_of_a_command_stands_under_its_status(self, document: dict[str, Any], api: Api) -> None:
+        for name, kind in api.services.commands.items():
+            responses = document["paths"][f"/v1/commands/{name}"]["post"]["responses"]
+            assert set(responses) >= {
+                "200",
+                "400",
+                "401",
+                "403",
+                "404",
+                "409",
+                "413",
+                "415",
+                "422",
+                "429",
+                "500",
+                "503",
+            }
+            for code in kind.refusals:
+                assert code in responses[str(status_of(code, name))]["x-codes"]
+
+    def test_every_code_that_is_named_exists(self, document: dict[str, Any]) -> None:
+        for path in document["paths"].values():
+            for operation in path.values():
+                for response in operation["responses"].values():
+                    assert set(response.get("x-codes", [])) <= set(ERROR_CODES)
+
+    def test_every_example_fits_its_schema(self, document: dict[str, Any], api: Api) -> None:
+        for name in api.services.commands:
+            content = document["paths"][f"/v1/commands/{name}"]["post"]["requestBody"]["content"]["application/json"]
+            schema = {**content["schema"], "components": document["components"]}
+            jsonschema_rs.validate(schema, content["example"])
+
+    def test_the_document_is_valid_openapi_and_leaves_no_reference_open(self, document: dict[str, Any]) -> None:
+        text = json.dumps(document)
+        schemas = document["components"]["schemas"]
+        for part in text.split('"$ref": "')[1:]:
+            reference = part.partition('"')[0]
+            assert reference.removeprefix("#/components/schemas/") in schemas, reference
+        templates = ["{}".join(p.split("{")[0] for p in path.split("}")) for path in document["paths"]]
+        assert len(templates) == len(set(templates))
+
+
+def test_the_documented_examples_of_the_platform_run(make_api: MakeApi) -> None:
+    api = make_api(authenticator=Everything())
+    document = openapi_document(api.services)
+    for name in ("IssueApiKey", "SetParameter", "OpenBox", "FillBox", "CloseBox", "ReopenBox"):
+        content = document["paths"][f"/v1/commands/{name}"]["post"]["requestBody"]["content"]["application/json"]
+        headers = {"Idempotency-Key": f"{name}-1", "Authorization": TOKEN}
+        body = {**content["example"], "confirmations": ["confirmed"]}
+        assert api.client.post(f"/v1/commands/{name}", json=body, headers=headers).status_code == 200, name
+
+
+# --- generated requests ----------------------------------------------------------------------------------------------
+
+#: What is not checked: that well-formed data is accepted, for a well-formed command may well be refused by the rules of
+#: its room; and what became of resources, for commands do not create any at an address.
+NOT_CHECKED = ("positive_data_acceptance", "use_after_free", "ensure_resource_availability")
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(_: Any, value: Any) -> bytes:
+    """A stream's body is text, whatever it holds."""
+    return value.encode() if isinstance(value, str) else json.dumps(value, default=str).encode()
+
+
+def contract_of(app: Any) -> Any:
+    """The schema of the application as its clients get it, with the bounds of the run."""
+    config = SchemathesisConfig.from_dict(
+        {
+            "max-time": BUDGET,
+            "headers": {"Authorization": TOKEN},
+            "generation": {
+                "max-examples": EXAMPLES,
+                "deterministic": True,
+                "no-shrink": True,
+                "database": "none",
+            },
+            "checks": {name: {"enabled": False} for name in NOT_CHECKED},
+            "phases": {"stateful": {"enabled": False}},
+            # One template for two kinds of address: a job's name has POST, a run's id GET.
+            "operations": [
+                {"include-path": "/v1/jobs/{id}", "checks": {"allow_header_conformance": {"enabled": False}}}
+            ],
+        }
+    )
+    return schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
+
+
+def test_every_operation_answers_as_documented(make_api: MakeApi) -> None:
+    sound = {name: kind for name, kind in make_api().services.commands.items() if name != "BreakBox"}
+    api = make_api(
+        commands=sound,
+        authenticator=Everything(),
+        jobs=Runner(),
+        files=Importer(),
+        sandbox_clock=MovableClock(Offset(), production=False),
+    )
+    schema = contract_of(api.client.app)
+    tried: Counter[str] = Counter()
+    faults: list[str] = []
+    for event in engine.from_schema(schema).execute():
+        if isinstance(event, events.NonFatalError):
+            faults.append(f"{event.label}: {event.value!r}")
+        elif isinstance(event, events.ScenarioFinished):
+            tried[event.label or ""] += len(event.recorder.cases)
+            faults.extend(found for found in failures_of(event.recorder) if found not in faults)
+    assert not faults, "\n".join(faults)
+    assert sorted(tried) == sorted(result.ok().label for result in schema.get_all_operations())
+
+
+def failures_of(recorder: ScenarioRecorder) -> Iterator[str]:
+    """Each failed check with what was sent and answered."""
+    for case_id, nodes in recorder.checks.items():
+        for node in nodes:
+            if node.failure_info is not None:
+                case, interaction = recorder.cases[case_id].value, recorder.interactions[case_id]
+                answer = interaction.response.content[:300] if interaction.response else b""
+                sent = case.as_curl_command()[:600]
+                yield f"{node.name}: {node.failure_info.failure.message}\n  {sent}\n  {answer!r}"
+
+
+def test_services_of_another_registry_document_that_one(api: Api) -> None:
+    services = replace(api.services, commands=CommandRegistry.types, metrics=CollectorRegistry())
+    paths = create_app(services).openapi()["paths"]
+    assert "/v1/commands/SetParameter" in paths
+    assert "/v1/commands/OpenBox" not in paths
