@@ -67,26 +67,27 @@ def _line(loop: str, lines: str | None, references: str | None, current: str | N
     )
 
 
-def _party(loop: str, at: int, name: str, roles: str | None, *, most: int, needed: bool) -> Loop:
-    codes: Mapping[int, str] = {1: roles} if roles else {}
+def _party(loop: str, at: int, name: str, roles: str, identifiers: str, *parts: Use, most: int, needed: bool) -> Loop:
+    """A party of the guide, with the segments only this one has."""
     return Loop(
         loop,
         at,
         (
-            Use("N1", 700, name, key=1 if roles else 0, required=(1,), codes=codes),
-            Use("N2", 800, "additional name", UNLIMITED if not roles else 1, required=(1,)),
-            Use("N3", 900, "address", UNLIMITED if not roles else 1, required=(1,)),
-            Use("N4", 1000, "city, state, postal code"),
-            Use("PER", 1200, "contact", UNLIMITED, required=(1,)),
-            Use("RDM", 1300, "remittance delivery", required=(1,)),
+            Use("N1", 700, name, key=1, required=(1,), codes={1: roles, 3: identifiers}),
+            Use("N2", 800, "additional name", required=(1,)),
+            Use("N3", 900, "address", required=(1,)),
+            Use("N4", 1000, "city, state, postal code", required=(1,)),
+            *parts,
         ),
         most=most,
         needed=needed,
     )
 
 
-_TRACE = Use("TRN", 350, "trace number", needed=True, required=(1, 2), codes={1: "1 3"})
-_CURRENCY = Use("CUR", 400, "currency", required=(1, 2))
+def _contact() -> Use:
+    numbers = "EM EX FX TE"
+    codes = {1: "IC", 3: "EM FX TE", 5: numbers, 7: numbers}
+    return Use("PER", 1200, "contact", UNLIMITED, required=(1, 2, 3, 4), codes=codes)
 
 
 def _payment(*, strict: bool) -> Use:
@@ -110,17 +111,28 @@ REMITTANCE_GUIDE = Loop(
     (
         Use("ST", 100, "transaction set", required=(1, 2, 3)),
         _payment(strict=True),
-        _TRACE,
-        _CURRENCY,
+        Use("TRN", 350, "trace number", needed=True, required=(1, 2), codes={1: "1 3"}),
+        Use("CUR", 400, "currency", required=(1, 2), codes={1: "2B PR"}),
         Use("REF", 500, "receiver's key", UNLIMITED, required=(1, 2), codes={1: "14 17 18 2F 38 72 LB"}),
         Use("DTM", 600, "dates", 4, required=(1,), codes={1: "009 035 582 097", 5: "RD8"}),
-        _party("1000A", 700, "receiver", "PE", most=1, needed=True),
-        _party("1000B", 1500, "payer", "PR", most=1, needed=True),
+        _party(
+            "1000A",
+            700,
+            "receiver",
+            "PE",
+            "1 9 EQ FI XV",
+            Use("RDM", 1300, "remittance delivery", required=(1,), codes={1: "BM EM FT FX IA OL"}),
+            most=1,
+            needed=True,
+        ),
+        _party("1000B", 1500, "payer", "PR", "1 24 75 9 EQ FI PI", _contact(), most=1, needed=True),
         _party(
             "1000C",
             2300,
             "intermediary bank",
             "04 0B 8W AK BE BK C1 C2 IAT MJ RB Z6 ZB ZL",
+            "31 57 94 A3 A4 A6 CF G PA",
+            _contact(),
             most=14,
             needed=False,
         ),
@@ -176,10 +188,23 @@ REMITTANCE_STANDARD = Loop(
         Use("ST", 100, "transaction set", required=(1, 2)),
         _payment(strict=False),
         Use("TRN", 350, "trace number", needed=True, required=(1, 2)),
-        _CURRENCY,
+        Use("CUR", 400, "currency", required=(1, 2)),
         Use("REF", 500, "reference", UNLIMITED, required=(1, 2)),
         Use("DTM", 600, "dates", UNLIMITED, required=(1,), codes={5: "D8 RD8"}),
-        _party("1000", 700, "party", None, most=UNLIMITED, needed=True),
+        Loop(
+            "1000",
+            700,
+            (
+                Use("N1", 700, "party", required=(1,)),
+                Use("N2", 800, "additional name", UNLIMITED, required=(1,)),
+                Use("N3", 900, "address", UNLIMITED, required=(1,)),
+                Use("N4", 1000, "city, state, postal code", required=(1,)),
+                Use("PER", 1200, "contact", UNLIMITED, required=(1,)),
+                Use("RDM", 1300, "remittance delivery", required=(1,)),
+            ),
+            most=UNLIMITED,
+            needed=True,
+        ),
         Loop(
             "2000",
             3000,

@@ -30,14 +30,14 @@ _LEVELS = "CHD DEP E1D E2D E3D E5D E6D E7D E8D E9D ECH EMP ESP FAM IND SPC SPO T
 _CLASSES = "01 02 03 04 05 06 07 08 09 10 11 12 17 18 19 20 21 22 23"
 
 
-def _contacts(at: int, function: str, most: int = 1) -> Use:
+def _contacts(at: int, function: str, most: int = 1, numbers: str = _NUMBERS) -> Use:
     return Use(
         "PER",
         at,
         "communication numbers",
         most=most,
         required=(1, 3, 4),
-        codes={1: function, 3: _NUMBERS, 5: _NUMBERS, 7: _NUMBERS},
+        codes={1: function, 3: numbers, 5: numbers, 7: numbers},
     )
 
 
@@ -45,8 +45,9 @@ def _street(at: int = 500, *, needed: bool = False, most: int = 1) -> Use:
     return Use("N3", at, "street address", most=most, needed=needed, required=(1,))
 
 
-def _city(at: int = 600, *, needed: bool = False) -> Use:
-    return Use("N4", at, "city, state, postal code", needed=needed, required=(1,))
+def _city(at: int = 600, *, needed: bool = False, locations: str | None = None) -> Use:
+    codes = {5: locations} if locations else {}
+    return Use("N4", at, "city, state, postal code", needed=needed, required=(1,), codes=codes)
 
 
 def _name(
@@ -56,11 +57,12 @@ def _name(
     return Use("NM1", at, name, key=1, required=(1, 2, *required), codes=codes)
 
 
-def _demographics() -> Use:
+def _demographics(required: tuple[int, ...] = ()) -> Use:
     return Use(
         "DMG",
         800,
         "demographics",
+        required=required,
         codes={1: "D8", 3: "F M U", 4: "B D I M R S U W X", 6: "1 2 3 4 5 6 7", 10: "REC"},
     )
 
@@ -87,8 +89,8 @@ _MEMBER_NAME = Loop(
         _name("member name", "IL 74", "1", (3,)),
         _contacts(400, "IP"),
         _street(),
-        _city(),
-        _demographics(),
+        _city(locations="60 CY"),
+        _demographics((1, 2, 3)),
         Use("EC", 1000, "employment class", UNLIMITED, required=(1,), codes={1: _CLASSES, 2: _CLASSES, 3: _CLASSES}),
         Use("ICM", 1100, "member income", required=(1, 2), codes={1: "1 2 3 4 6 7 8 9 B C H Q S U"}),
         Use("AMT", 1200, "member amounts", 7, required=(1, 2), codes={1: _AMOUNTS}, extensible=True),
@@ -199,7 +201,7 @@ _MEMBER = Loop(
             "INS",
             100,
             "member",
-            required=(1, 2, 3),
+            required=(1, 2, 3, 5),
             codes={
                 1: "N Y",
                 2: _RELATIONSHIPS,
@@ -243,9 +245,24 @@ _MEMBER = Loop(
             300,
             (_name("mailing address", "31", "1", (), ""), _street(needed=True), _city(needed=True)),
         ),
-        Loop("2100D", 300, (_name("employer", "36", "1 2", (), "24 34"), _contacts(400, "EP"), _street(), _city()), 3),
-        Loop("2100E", 300, (_name("school", "M8", "2", (3,), ""), _contacts(400, "SK"), _street(), _city()), 3),
-        Loop("2100F", 300, (_name("custodial parent", "S3", "1", (3,)), _contacts(400, "PQ"), _street(), _city())),
+        Loop(
+            "2100D",
+            300,
+            (
+                _name("employer", "36", "1 2", (), "24 34"),
+                _contacts(400, "EP", numbers="AP BN CP EM EX FX TE"),
+                _street(),
+                _city(),
+            ),
+            3,
+        ),
+        Loop(
+            "2100E",
+            300,
+            (_name("school", "M8", "2", (3,), ""), _contacts(400, "SK", numbers="EM EX FX TE"), _street(), _city()),
+            3,
+        ),
+        Loop("2100F", 300, (_name("custodial parent", "S3", "1", (3, 4)), _contacts(400, "PQ"), _street(), _city())),
         Loop(
             "2100G",
             300,

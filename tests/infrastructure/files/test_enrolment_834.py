@@ -248,8 +248,8 @@ def test_a_dependant_joins_the_household_of_the_same_subscriber_number(content: 
 
 
 def test_two_instructions_for_one_subscriber_lose_nobody() -> None:
-    change = ["INS*Y*18*001", "REF*0F*S-1", "NM1*IL*1*MILLER*ANN"]
-    child = ["INS*N*19*021", "REF*0F*S-1", "NM1*IL*1*MILLER*EVA"]
+    change = ["INS*Y*18*001**A", "REF*0F*S-1", "NM1*IL*1*MILLER*ANN"]
+    child = ["INS*N*19*021**A", "REF*0F*S-1", "NM1*IL*1*MILLER*EVA"]
     found = read(EnrolmentFile, minimal(*change, *child, *change, *child))
     households = found.transactions[0].households()
     assert [(item.subscriber is not None, len(item.dependants)) for item in households] == [(True, 1), (True, 1)]
@@ -266,48 +266,49 @@ def test_the_sender_s_member_counts_must_agree(quantity: str, stated: str) -> No
 @pytest.mark.parametrize(
     ("segments", "expected"),
     [
-        (["INS*Y*18*021", "NM1*IL*1*DOE"], (DefectCode.SEGMENT_MISSING, 7, 7, "INS")),
-        (["INS*Y*18*021", "REF*0F*S1"], (DefectCode.SEGMENT_MISSING, 7, 7, "INS")),
-        (["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**HLT"], (DefectCode.SEGMENT_MISSING, 10, 10, "HD")),
-        (["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1"], (DefectCode.ELEMENT_MISSING, 9, 9, "NM103")),
+        (["INS*Y*18*021**A", "NM1*IL*1*DOE"], (DefectCode.SEGMENT_MISSING, 7, 7, "INS")),
+        (["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE"], (DefectCode.ELEMENT_MISSING, 7, 7, "INS05")),
+        (["INS*Y*18*021**A", "REF*0F*S1"], (DefectCode.SEGMENT_MISSING, 7, 7, "INS")),
+        (["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**HLT"], (DefectCode.SEGMENT_MISSING, 10, 10, "HD")),
+        (["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1"], (DefectCode.ELEMENT_MISSING, 9, 9, "NM103")),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "REF*0F*S2", "NM1*IL*1*DOE"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "REF*0F*S2", "NM1*IL*1*DOE"],
             (DefectCode.SEGMENT_REPEATED, 9, 9, "REF"),
         ),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "REF*1L*G"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "REF*1L*G"],
             (DefectCode.SEGMENT_UNEXPECTED, 10, 10, "REF"),
         ),
-        (["INS*Y*18*021*********D8", "REF*0F*S1", "NM1*IL*1*DOE"], (DefectCode.ELEMENTS_INCOMPLETE, 7, 7, "INS11")),
+        (["INS*Y*18*021**A******D8", "REF*0F*S1", "NM1*IL*1*DOE"], (DefectCode.ELEMENTS_INCOMPLETE, 7, 7, "INS11")),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE*****34"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE*****34"],
             (DefectCode.ELEMENTS_INCOMPLETE, 9, 9, "NM108"),
         ),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "NM1*ZZ*1*DOE", "N3*X"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "NM1*ZZ*1*DOE", "N3*X"],
             (DefectCode.CODE_UNKNOWN, 9, 9, "NM101"),
         ),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "DTP*356*RD8*20250101-20250131", "NM1*IL*1*DOE"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "DTP*356*RD8*20250101-20250131", "NM1*IL*1*DOE"],
             (DefectCode.CODE_UNKNOWN, 9, 9, "DTP02"),
         ),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**HLT", "DTP*343*RD8*20250131-20250101"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**HLT", "DTP*343*RD8*20250131-20250101"],
             (DefectCode.DATE_INVALID, 11, 11, "DTP03"),
         ),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "AMT*P3*12.345"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "AMT*P3*12.345"],
             (DefectCode.AMOUNT_INVALID, 10, 10, "AMT02"),
         ),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "AMT*P3*1E3"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "AMT*P3*1E3"],
             (DefectCode.NUMBER_INVALID, 10, 10, "AMT02"),
         ),
         (
-            ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**HLT*******************X", "DTP*348*D8*20250101"],
+            ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**HLT*******************X", "DTP*348*D8*20250101"],
             (DefectCode.ELEMENT_UNEXPECTED, 10, 10, "HD"),
         ),
-        (["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "QX*1"], (DefectCode.SEGMENT_UNEXPECTED, 10, 10, "QX")),
+        (["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "QX*1"], (DefectCode.SEGMENT_UNEXPECTED, 10, 10, "QX")),
         ([], (DefectCode.SEGMENT_MISSING, 3, 3, "ST")),
     ],
 )
@@ -318,7 +319,15 @@ def test_what_breaks_the_guide_is_named_where_it_is(
 
 
 def test_an_unknown_loop_is_named_once_and_not_for_each_of_its_segments() -> None:
-    member = ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "DMG*D8*19800101", "NM1*XY*1*ROE", "N3*X", "N4*Y*IL*60601"]
+    member = [
+        "INS*Y*18*021**A",
+        "REF*0F*S1",
+        "NM1*IL*1*DOE",
+        "DMG*D8*19800101*U",
+        "NM1*XY*1*ROE",
+        "N3*X",
+        "N4*Y*IL*60601",
+    ]
     assert places(defects(minimal(*member))) == [(DefectCode.CODE_UNKNOWN, 11, 11, "NM101")]
 
 
@@ -326,20 +335,20 @@ def test_an_unknown_loop_is_named_once_and_not_for_each_of_its_segments() -> Non
     ("text", "minor"), [("45.34", 4534), ("45", 4500), ("45.", 4500), (".5", 50), ("-12.50", -1250), ("045.3400", 4534)]
 )
 def test_decimals_are_exact_minor_units(text: str, minor: int) -> None:
-    found = read(EnrolmentFile, minimal("INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", f"AMT*P3*{text}"))
+    found = read(EnrolmentFile, minimal("INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", f"AMT*P3*{text}"))
     assert found.instructions[0].amounts == (QualifiedAmount("P3", minor),)
 
 
 def test_amounts_are_in_the_currency_of_the_partner() -> None:
-    member = ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "AMT*P3*1.234"]
+    member = ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "AMT*P3*1.234"]
     found = read(EnrolmentFile, minimal(*member), ReadingLimits(currency="KWD"))
     assert found.instructions[0].amounts == (QualifiedAmount("P3", 1234),)
 
 
 def test_agreed_codes_extend_only_the_lists_that_are_open_to_agreement() -> None:
-    life = ["INS*Y*18*021", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**LIF", "DTP*348*D8*20250101"]
+    life = ["INS*Y*18*021**A", "REF*0F*S1", "NM1*IL*1*DOE", "HD*021**LIF", "DTP*348*D8*20250101"]
     assert places(defects(minimal(*life))) == [(DefectCode.CODE_UNKNOWN, 10, 10, "HD03")]
     agreed = ReadingLimits(agreed_codes=(("HD03", frozenset({"LIF"})), ("INS03", frozenset({"999"}))))
     assert read(EnrolmentFile, minimal(*life), agreed).instructions[0].coverages[0].insurance_line == "LIF"
-    odd = ["INS*Y*18*999", "REF*0F*S1", "NM1*IL*1*DOE"]
+    odd = ["INS*Y*18*999**A", "REF*0F*S1", "NM1*IL*1*DOE"]
     assert places(defects(minimal(*odd), agreed)) == [(DefectCode.CODE_UNKNOWN, 7, 7, "INS03")]

@@ -18,12 +18,12 @@ HEADER = [
     "DTM*009*20250301",
     "DTM*582****RD8*20250301-20250331",
     "N1*PE*CARRIER*FI*222222222",
+    "RDM*EM**PAY(AT)EXAMPLE.ORG",
     "N1*PR*EMPLOYER*FI*111111111",
     "N2*A DIVISION",
     "N3*1 HIGH STREET",
     "N4*SPRINGFIELD*IL*62701",
     "PER*IC*PAYROLL*TE*5551112222",
-    "RDM*EM**PAY(AT)EXAMPLE.ORG",
     "N1*BK*HOUSE BANK",
 ]
 
@@ -83,7 +83,9 @@ def test_the_payment_names_trace_dates_and_parties(content: RemittanceFile) -> N
         QualifiedDate("009", dt.date(2025, 3, 1)),
         QualifiedDate("582", dt.date(2025, 3, 1), dt.date(2025, 3, 31)),
     )
-    assert advice.receiver == RemittanceParty("PE", "CARRIER", "FI", "222222222")
+    assert advice.receiver == RemittanceParty(
+        "PE", "CARRIER", "FI", "222222222", delivery=("EM", "", "PAY(AT)EXAMPLE.ORG")
+    )
     assert advice.payer == RemittanceParty(
         "PR",
         "EMPLOYER",
@@ -93,7 +95,6 @@ def test_the_payment_names_trace_dates_and_parties(content: RemittanceFile) -> N
         PostalAddress(("1 HIGH STREET",), "SPRINGFIELD", "IL", "62701"),
         "PAYROLL",
         (Contact("TE", "5551112222"),),
-        ("EM", "", "PAY(AT)EXAMPLE.ORG"),
     )
     assert [party.role for party in advice.other_parties] == ["BK"]
 
