@@ -20,6 +20,9 @@ from fastapi import FastAPI
 
 import application.use_cases  # noqa: F401  declares the commands
 from api.app import create_app
+from api.graphql.execution import Executor
+from api.graphql.router import graphql_router
+from api.graphql.schema import schema
 from api.services import Readiness, ReadinessCheck, Services
 from api.settings import Settings
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
@@ -110,6 +113,9 @@ class System:
             "settings": self.settings,
             "clock": self.clock,
             "ids": self.ids,
+            "graphql": graphql_router(
+                Executor(schema(), self.read_models, self.clock), workers=self.settings.limits.workers
+            ),
             "command_status": PostgresCommandStatus(self.database),
             "sandbox_clock": self.clock if isinstance(self.clock, MovableClock) else None,
             "sandbox_issuer": self.issuer if self.settings.sandbox else None,

@@ -1,0 +1,1 @@
+"""The read side's edge: GraphQL over the read models and the event streams."""

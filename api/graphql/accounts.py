@@ -1,0 +1,414 @@
+"""Billing accounts: master data, schedule, holds; from each account its balances, invoices, payments and history."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict
+from typing import Any
+
+import strawberry
+
+from api.graphql.balances import (
+    MEMBER_BALANCES_SQL,
+    AccountBalances,
+    MemberBalances,
+    account_row,
+    account_rows,
+    balances_of,
+    member_balances_of,
+)
+from api.graphql.context import Context
+from api.graphql.events import Event, stream_history
+from api.graphql.guard import needs, read
+from api.graphql.invoices import Invoice, invoices_of
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.payments import PaymentRecord, payments_of
+from api.graphql.scalars import Money, Position, money
+from domain.accounts.account import ACCOUNT
+from domain.accounts.account import Account as AccountState
+from domain.accounts.holds import Hold as HoldState
+from domain.errors import refuse
+from projections.register.queries import DirectoryQueries
+
+
+@strawberry.type(description="A hold on an account.")
+class Hold:
+    hold_id: str = strawberry.field(description="Its id.")
+    type: str = strawberry.field(description="What it holds up.")
+    reason: str = strawberry.field(description="Why.")
+    effective: dt.date = strawberry.field(description="The first day.")
+    expiration: dt.date | None = strawberry.field(description="The first day it no longer holds; null: open.")
+    status: str = strawberry.field(description="Today's status in the account's time zone.")
+
+
+@strawberry.type(description="When an account is billed.")
+class InvoicingSchedule:
+    frequency: str | None = strawberry.field(description="How often.")
+    due_day_mode: str | None = strawberry.field(description="How the due day is found.")
+    due_days: list[int] = strawberry.field(description="The due days.")
+    day_offset: int = strawberry.field(description="Days added to the due day, signed.")
+    timing: str = strawberry.field(description="Whether it is billed in advance, on time or in arrears.")
+    due_date_offset: int = strawberry.field(description="Periods added to the due date.")
+    generation_option: str | None = strawberry.field(description="How the day of generation is found.")
+    generation_units: int | None = strawberry.field(description="Lead time; null: the calendar's rule.")
+    generation_unit: str = strawberry.field(description="The unit of the lead time.")
+    seasonal_billing: bool = strawberry.field(description="Whether there are months without bills.")
+    seasonal_gaps: list[int] = strawberry.field(description="Months without bills.")
+    version: int = strawberry.field(description="How often it was changed.")
+    invoicing_start: dt.date | None = strawberry.field(description="The invoicing start date.")
+
+
+@strawberry.type(description="How and where invoices are delivered.")
+class InvoicePreferences:
+    document_format: str
+    content_type: str
+    delivery_method: str
+    consolidated_statement: bool
+    bill_by: list[str]
+
+
+@strawberry.type(description="The ANYB of a member record on an account (PRM-123).")
+class MemberAnybTotal:
+    member_record: str = strawberry.field(description="The member record.")
+    total: Money = strawberry.field(description="Amendments not yet billed.")
+    calculated_at: dt.datetime = strawberry.field(description="When it was calculated.")
+
+
+@strawberry.type(description="The ANYB of an account: its members with a figure other than 0 (PRM-126).")
+class AccountAnyb:
+    account: str = strawberry.field(description="The account.")
+    total: Money = strawberry.field(description="The sum.")
+    members: Connection[MemberAnybTotal] = strawberry.field(description="The members, by record number.")
+    held_members: int = strawberry.field(description="Members on the account with an undecided roll-on.")
+
+
+@strawberry.type(description="A billing account.")
+class BillingAccount:
+    number: strawberry.ID = strawberry.field(description="The account number.")
+    owner: str = strawberry.field(description="The customer who owns it.")
+    currency: str = strawberry.field(description="ISO 4217 code.")
+    time_zone: str = strawberry.field(description="The zone its civil days are taken in.")
+    status: str = strawberry.field(description="DRAFT, ACTIVE, CLOSED ...")
+    bill_type: str | None = strawberry.field(description="The bill type, once a set-up gave it one.")
+    allocation_mode: str | None = strawberry.field(description="TRUE_GROUP or INDIVIDUAL.")
+    calendar: str | None = strawberry.field(description="Its business calendar.")
+
+    @strawberry.field(description="Its name.")
+    async def name(self, info: strawberry.Info) -> str:
+        return (await self._state(info.context)).name
+
+    @strawberry.field(description="Its number in an older system.")
+    async def legacy_number(self, info: strawberry.Info) -> str | None:
+        return (await self._state(info.context)).legacy_number
+
+    @strawberry.field(description="Who pays, if not the owner.")
+    async def payor(self, info: strawberry.Info) -> str | None:
+        return (await self._state(info.context)).payor
+
+    @strawberry.field(description="Its tags, in the order of the account home.")
+    async def tags(self, info: strawberry.Info) -> list[str]:
+        state = await self._state(info.context)
+        tags = [] if state.active else [str(state.status)]
+        tags += [str(state.bill_type or "Empty")]
+        tags += [str(state.allocation_mode)] if state.allocation_mode else []
+        today = info.context.today(state.time_zone)
+        tags += [f"{hold.type} On Hold" for hold in state.holds if hold.status_on(today) == "ACTIVE"]
+        return tags
+
+    @strawberry.field(description="When it is billed.")
+    async def schedule(self, info: strawberry.Info) -> InvoicingSchedule | None:
+        return schedule_of(await self._state(info.context))
+
+    @strawberry.field(description="How its invoices are delivered.")
+    async def preferences(self, info: strawberry.Info) -> InvoicePreferences:
+        preferences = asdict((await self._state(info.context)).preferences)
+        return InvoicePreferences(**{**preferences, "bill_by": list(preferences["bill_by"])})
+
+    @strawberry.field(description="The master policies billed to it.")
+    async def master_policies(self, info: strawberry.Info) -> list[str]:
+        return list((await self._state(info.context)).master_policies)
+
+    @strawberry.field(description="The set-ups that name it.")
+    async def setups(self, info: strawberry.Info) -> list[str]:
+        return list((await self._state(info.context)).setups)
+
+    @strawberry.field(description="The next payment due date.")
+    async def next_payment_due_date(self, info: strawberry.Info) -> dt.date | None:
+        return (await self._state(info.context)).next_payment_due_date
+
+    @strawberry.field(description="The position of its stream, for `expected_version`.")
+    async def version(self, info: strawberry.Info) -> int:
+        loaded = await info.context.state_of(ACCOUNT, str(self.number))
+        return 0 if loaded is None else int(loaded.version)
+
+    @strawberry.field(
+        description="Its holds, past and future ones too. Needs `hold.view`.", permission_classes=[needs("hold.view")]
+    )
+    async def holds(self, info: strawberry.Info) -> list[Hold]:
+        state = await self._state(info.context)
+        return [_hold(hold, info.context.today(state.time_zone)) for hold in state.holds]
+
+    @strawberry.field(
+        description="What it owes and has. Needs `balance.view`.", permission_classes=[needs("balance.view")]
+    )
+    async def balances(self, info: strawberry.Info) -> AccountBalances:
+        return balances_of(await account_row(info.context, str(self.number)))
+
+    @strawberry.field(
+        description="Its invoices, by period and time of issue. Needs `invoice.view`.",
+        permission_classes=[needs("invoice.view")],
+    )
+    def invoices(
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        newest_first: bool = False,
+        live: bool | None = None,
+    ) -> Connection[Invoice]:
+        return invoices_of(info.context, str(self.number), first, after, newest_first=newest_first, live=live)
+
+    @strawberry.field(
+        description="Its payment records, newest first. Needs `payment.view`.",
+        permission_classes=[needs("payment.view")],
+    )
+    def payments(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, status: str | None = None
+    ) -> Connection[PaymentRecord]:
+        return payments_of(info.context, str(self.number), first, after, status=status)
+
+    @strawberry.field(
+        description="What its members owe and have, by record number. Needs `balance.view`.",
+        permission_classes=[needs("balance.view")],
+    )
+    def member_balances(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, member: str | None = None
+    ) -> Connection[MemberBalances]:
+        return member_balances(info.context, str(self.number), first, after, member)
+
+    @strawberry.field(
+        description="Amendments not yet billed. Needs `anyb.view`.", permission_classes=[needs("anyb.view")]
+    )
+    def anyb(self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None) -> AccountAnyb:
+        return anyb_of(info.context, str(self.number), self.currency, first, after)
+
+    @strawberry.field(description="What happened to it, in order; `asOf` limits it to what was recorded by then.")
+    def history(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
+    ) -> Connection[Event]:
+        return stream_history(info.context, [ACCOUNT.stream(str(self.number))], first, after, as_of)
+
+    async def _state(self, context: Context) -> AccountState:
+        loaded = await context.state_of(ACCOUNT, str(self.number))
+        assert loaded is not None
+        return loaded.state
+
+
+def account_of(row: dict[str, Any]) -> BillingAccount:
+    """The account of a row of the register."""
+    return BillingAccount(
+        number=strawberry.ID(row["account"]),
+        owner=row["owner"],
+        currency=row["currency"],
+        time_zone=row["time_zone"],
+        status=row["status"],
+        bill_type=row["bill_type"],
+        allocation_mode=row["allocation_mode"],
+        calendar=row["calendar"],
+    )
+
+
+def _hold(hold: HoldState, today: dt.date) -> Hold:
+    return Hold(
+        hold_id=hold.hold_id,
+        type=str(hold.type),
+        reason=hold.reason,
+        effective=hold.effective,
+        expiration=hold.expiration,
+        status=str(hold.status_on(today)),
+    )
+
+
+def schedule_of(state: AccountState) -> InvoicingSchedule | None:
+    """The schedule of an account; None when it has none."""
+    schedule = state.schedule
+    if schedule is None:
+        return None
+
+    def text(value: object) -> str | None:
+        return None if value is None else str(value)
+
+    return InvoicingSchedule(
+        frequency=text(schedule.frequency),
+        due_day_mode=text(schedule.due_day_mode),
+        due_days=list(schedule.due_days),
+        day_offset=schedule.day_offset,
+        timing=str(schedule.timing),
+        due_date_offset=schedule.due_date_offset,
+        generation_option=text(schedule.generation_option),
+        generation_units=schedule.generation_units,
+        generation_unit=str(schedule.generation_unit),
+        seasonal_billing=schedule.seasonal_billing,
+        seasonal_gaps=list(state.seasonal_gaps),
+        version=state.schedule_version,
+        invoicing_start=state.invoicing_start,
+    )
+
+
+def resolve_account(context: Context, number: str) -> str | None:
+    """The account with this number or legacy number (ACC-014)."""
+    return DirectoryQueries(context.connection.cursor(), context.tables).resolve_account(number)
+
+
+def require_account(context: Context, number: str) -> str:
+    """The account with this number. Raises BILLING_ACCOUNT_NOT_FOUND."""
+    found = resolve_account(context, number)
+    if found is None:
+        raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer="/account")
+    return found
+
+
+def member_balances(
+    context: Context, account: str, first: int, after: str | None, member: str | None
+) -> Connection[MemberBalances]:
+    """A page of the members' balances on an account."""
+    sql = f"select * from ({MEMBER_BALANCES_SQL}) as m where (%(member)s::text is null or m.member = %(member)s)"
+    listing = Listing("member balances", sql, (("member", False),), ("text",))
+    return listing.page(
+        context, {"account": account, "member": member}, first, after, member_balances_of, counted=False
+    )
+
+
+_ANYB = Listing(
+    "account anyb",
+    "select member, total, calculated_at from {member_anyb} where account = %(account)s and total <> 0",
+    (("member", False),),
+    ("text",),
+)
+
+
+def anyb_of(context: Context, account: str, currency: str, first: int, after: str | None) -> AccountAnyb:
+    """What is not billed yet on an account."""
+    members = _ANYB.page(
+        context,
+        {"account": account},
+        first,
+        after,
+        lambda row: MemberAnybTotal(
+            member_record=row["member"], total=money(row["total"], currency), calculated_at=row["calculated_at"]
+        ),
+    )
+    row = account_rows(context, [account])[account]
+    [held] = context.rows(
+        "select count(distinct m.member) as n from {member} as m join {placement} as p on p.member = m.member"
+        " where p.account = %(account)s and m.locked",
+        {"account": account},
+    )
+    return AccountAnyb(account=account, total=money(row["anyb"], currency), members=members, held_members=held["n"])
+
+
+_ACCOUNTS = Listing(
+    "accounts",
+    """
+    select * from {account} as a
+     where (%(owner)s::text is null or a.owner = %(owner)s)
+       and (%(status)s::text is null or a.status = %(status)s)
+       and (%(bill_type)s::text is null or a.bill_type = %(bill_type)s)
+       and (%(allocation_mode)s::text is null or a.allocation_mode = %(allocation_mode)s)
+       and (%(currency)s::text is null or a.currency = %(currency)s)
+       and (%(calendar)s::text is null or a.calendar = %(calendar)s)
+       and (%(number)s::text is null or exists (select from {number} as n
+            where n.account = a.account and starts_with(n.number, %(number)s)))
+    """,
+    (("account", False),),
+    ("text",),
+)
+
+
+@strawberry.type
+class AccountQueries:
+    """The root fields of accounts."""
+
+    @read("account.view", "One account by its number or legacy number; null when there is none.")
+    def billing_account(
+        self,
+        info: strawberry.Info,
+        number: str,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> BillingAccount | None:
+        found = resolve_account(info.context, number)
+        return None if found is None else account_of(account_rows(info.context, [found])[found])
+
+    @read("account.view", "Accounts by number; all criteria hold together. `number` is a prefix.")
+    def billing_accounts(
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        number: str | None = None,
+        owner: str | None = None,
+        status: str | None = None,
+        bill_type: str | None = None,
+        allocation_mode: str | None = None,
+        currency: str | None = None,
+        calendar: str | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[BillingAccount]:
+        parameters = {
+            "number": number.strip().upper() if number else None,
+            "owner": owner,
+            "status": status,
+            "bill_type": bill_type,
+            "allocation_mode": allocation_mode,
+            "currency": currency,
+            "calendar": calendar,
+        }
+        return _ACCOUNTS.page(info.context, parameters, first, after, account_of)
+
+    @read("hold.view", "The holds of an account.")
+    def holds(
+        self, info: strawberry.Info, account: str, status: str | None = None, type: str | None = None
+    ) -> list[Hold]:
+        loaded = info.context.state(ACCOUNT, require_account(info.context, account))
+        today = info.context.today(loaded.state.time_zone)
+        holds = [_hold(hold, today) for hold in loaded.state.holds]
+        return [hold for hold in holds if status in (None, hold.status) and type in (None, hold.type)]
+
+    @read("balance.view", "What an account owes and has.")
+    def account_balances(
+        self,
+        info: strawberry.Info,
+        account: str,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> AccountBalances:
+        found = require_account(info.context, account)
+        return balances_of(account_rows(info.context, [found])[found])
+
+    @read("balance.view", "What the members of an account owe and have, by record number.")
+    def member_balances(
+        self,
+        info: strawberry.Info,
+        account: str,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        member: str | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[MemberBalances]:
+        return member_balances(info.context, require_account(info.context, account), first, after, member)
+
+    @read("anyb.view", "Amendments not yet billed of an account, by member.")
+    def account_anyb(
+        self,
+        info: strawberry.Info,
+        account: str,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> AccountAnyb:
+        found = require_account(info.context, account)
+        return anyb_of(info.context, found, account_rows(info.context, [found])[found]["currency"], first, after)

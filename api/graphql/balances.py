@@ -1,0 +1,133 @@
+"""The balances of an account and of its members, from the figures of items and buckets as they stand (08)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import strawberry
+
+from api.graphql.context import Context
+from api.graphql.scalars import Money, Position, money
+from domain.accounts.bill_type import AllocationMode, BillType
+from domain.balances.balances import Buckets, account_balance, account_balance_with_anyb, due_and_unpaid, member_balance
+from domain.payments.classification import AccountKind, account_kind
+
+
+@strawberry.type(description="What an account owes and has (BAL-013 to BAL-018).")
+class AccountBalances:
+    due_and_unpaid: Money = strawberry.field(description="Remaining due less open credit of its live invoices.")
+    remaining_due: Money = strawberry.field(description="What is collectible on positive items.")
+    open_credit: Money = strawberry.field(description="Credit of negative items that was not used.")
+    total_billed: Money = strawberry.field(description="Signed sum of all items of live invoices.")
+    total_paid: Money = strawberry.field(description="Money on items.")
+    written_off: Money = strawberry.field(description="Written off on items.")
+    unapplied: Money = strawberry.field(description="Money on no invoice and no member.")
+    member_unapplied: Money = strawberry.field(description="Money of members on no item.")
+    member_overpayment: Money = strawberry.field(description="Money of members above what they owe.")
+    suspense: Money = strawberry.field(description="Unapplied and member unapplied (BAL-035).")
+    anyb: Money = strawberry.field(description="Amendments not yet billed.")
+    account_balance: Money = strawberry.field(description="Due and unpaid less the money kept for it (BAL-016).")
+    account_balance_with_anyb: Money = strawberry.field(description="The same with what is not billed yet (BAL-017).")
+    calculated_at: dt.datetime = strawberry.field(description="When the last change of a figure was recorded.")
+    position: Position = strawberry.field(description="The position of that change.")
+
+
+_ACCOUNT_ROWS = "select * from {account} where account = any(%(accounts)s)"
+
+
+def account_rows(context: Context, accounts: list[str]) -> dict[str, dict[str, Any]]:
+    """The register's row of each account."""
+    return {row["account"]: row for row in context.rows(_ACCOUNT_ROWS, {"accounts": accounts})}
+
+
+async def account_row(context: Context, account: str) -> dict[str, Any]:
+    """One of them, loaded together with those that other fields ask for."""
+    row = await context.batched("account", lambda accounts: account_rows(context, accounts), account)
+    assert row is not None
+    return row
+
+
+def kind_of(row: dict[str, Any]) -> AccountKind | None:
+    """The account kind of a row; None before it has a bill type."""
+    if row["bill_type"] is None:
+        return None
+    mode = None if row["allocation_mode"] is None else AllocationMode(row["allocation_mode"])
+    return account_kind(BillType(row["bill_type"]), mode)
+
+
+def balances_of(row: dict[str, Any]) -> AccountBalances:
+    """The balances of a row of the register."""
+    currency = row["currency"]
+    buckets = Buckets(row["unapplied"], row["member_unapplied"], row["member_overpayment"])
+    due = due_and_unpaid(row["remaining_due"], row["open_credit"])
+    kind = kind_of(row)
+    balance = due - buckets.unapplied if kind is None else account_balance(kind, due, buckets)
+    return AccountBalances(
+        due_and_unpaid=money(due, currency),
+        remaining_due=money(row["remaining_due"], currency),
+        open_credit=money(row["open_credit"], currency),
+        total_billed=money(row["total_billed"], currency),
+        total_paid=money(row["total_paid"], currency),
+        written_off=money(row["written_off"], currency),
+        unapplied=money(row["unapplied"], currency),
+        member_unapplied=money(row["member_unapplied"], currency),
+        member_overpayment=money(row["member_overpayment"], currency),
+        suspense=money(buckets.suspense, currency),
+        anyb=money(row["anyb"], currency),
+        account_balance=money(balance, currency),
+        account_balance_with_anyb=money(account_balance_with_anyb(balance, row["anyb"]), currency),
+        calculated_at=row["changed_at"],
+        position=row["position"],
+    )
+
+
+@strawberry.type(description="What one member record owes and has on an account (BAL-020).")
+class MemberBalances:
+    account: str = strawberry.field(description="The account.")
+    member_record: str = strawberry.field(description="The member record.")
+    due_and_unpaid: Money = strawberry.field(description="Remaining due less open credit of the member's items.")
+    billed: Money = strawberry.field(description="Signed sum of the member's items on live invoices.")
+    paid: Money = strawberry.field(description="Money on the member's items.")
+    anyb: Money = strawberry.field(description="Amendments not yet billed.")
+    member_unapplied: Money = strawberry.field(description="The member's money on no item.")
+    member_overpayment: Money = strawberry.field(description="The member's money above what is owed.")
+    member_balance: Money = strawberry.field(description="Due and unpaid less the member's money.")
+
+
+MEMBER_BALANCES_SQL = """
+    select listed.account, listed.member, account.currency,
+           coalesce(due.billed, 0) as billed, coalesce(due.paid, 0) as paid, coalesce(due.due, 0) as due,
+           coalesce(anyb.total, 0) as anyb,
+           coalesce(money.member_unapplied, 0) as member_unapplied,
+           coalesce(money.member_overpayment, 0) as member_overpayment
+      from (select distinct account, member from {placement} where account = %(account)s
+             union select account, member from {member_anyb} where account = %(account)s) as listed
+      join {account} as account on account.account = listed.account
+      left join lateral (select sum(i.billed)::bigint as billed, sum(i.paid)::bigint as paid,
+                                sum(i.billed - i.paid - i.offset_amount - i.written_off)::bigint as due
+                           from {item} as i join {invoice} as v on v.invoice = i.invoice and v.live
+                          where i.member = listed.member and v.account = listed.account) as due on true
+      left join {member_anyb} as anyb on anyb.account = listed.account and anyb.member = listed.member
+      left join lateral (select sum(m.member_unapplied)::bigint as member_unapplied,
+                                sum(m.member_overpayment)::bigint as member_overpayment
+                           from {member_money} as m
+                          where m.account = listed.account and m.member = listed.member) as money on true
+"""
+
+
+def member_balances_of(row: dict[str, Any]) -> MemberBalances:
+    """The balances of a row of `MEMBER_BALANCES_SQL`."""
+    currency = row["currency"]
+    buckets = Buckets(0, row["member_unapplied"], row["member_overpayment"])
+    return MemberBalances(
+        account=row["account"],
+        member_record=row["member"],
+        due_and_unpaid=money(row["due"], currency),
+        billed=money(row["billed"], currency),
+        paid=money(row["paid"], currency),
+        anyb=money(row["anyb"], currency),
+        member_unapplied=money(row["member_unapplied"], currency),
+        member_overpayment=money(row["member_overpayment"], currency),
+        member_balance=money(member_balance(row["due"], buckets), currency),
+    )

@@ -1,0 +1,95 @@
+"""What a query is resolved with: who asks, one snapshot of the read models, and the states of aggregates behind it.
+
+All fields of one request read the same snapshot. States are folded from their streams inside it, so that they agree
+with the rows of the inline read models to the event.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from strawberry.dataloader import DataLoader
+
+from application.clock import Clock, civil_date
+from application.command import Principal
+from application.unit_of_work import Loaded
+from domain.aggregate import Aggregate
+from infrastructure.event_store import streams as stream_store
+from infrastructure.postgres.connection import StoreConnection
+from projections.engine import ReadSession
+from projections.register.fold import register
+from projections.register.queries import ItemQueries
+
+S = TypeVar("S")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass
+class Context:
+    """The context of one request."""
+
+    principal: Principal
+    session: ReadSession
+    clock: Clock
+    _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def connection(self) -> StoreConnection:
+        return cast(StoreConnection, self.session.connection)
+
+    def today(self, time_zone: str = "UTC") -> dt.date:
+        """The civil day in a time zone."""
+        return civil_date(self.clock.now(), time_zone)
+
+    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Rows of the register: its tables are named in braces."""
+        return self.session.fetch(query.format_map(self.tables), parameters or {})
+
+    @property
+    def tables(self) -> dict[str, str]:
+        """The quoted names of the register's tables."""
+        return {table.name: self.session.table(register.name, table.name) for table in register.tables}
+
+    @property
+    def items(self) -> ItemQueries:
+        """The register as the write side reads it."""
+        return ItemQueries(self.connection.cursor(), self.tables)
+
+    def states(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
+        """The states of aggregates with one query; those that do not exist are left out."""
+        named = {aggregate.stream(identifier): identifier for identifier in identifiers}
+        if not named:
+            return {}
+        [rows] = self.connection.round_trip(stream_store.load_call(aggregate, list(named)))
+        return {
+            named[stream]: Loaded(named[stream], folded.state, folded.head.stream_position)
+            for stream, folded in stream_store.fold_rows(aggregate, rows)
+        }
+
+    def state(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S] | None:
+        """The state of one aggregate; None when it does not exist."""
+        return self.states(aggregate, [identifier]).get(identifier)
+
+    async def state_of(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S] | None:
+        """As `state`, but together with what the other rows of the answer ask for."""
+        return await self.batched(
+            ("state", aggregate.stream_type),
+            lambda keys: cast(Mapping[str, Loaded[S]], self.states(aggregate, keys)),
+            identifier,
+        )
+
+    async def batched(self, name: Any, load: Callable[[list[K]], Mapping[K, V]], key: K) -> V | None:
+        """The value of a key, loaded together with the keys that the other rows of the answer ask for; None: absent."""
+        loader = self._loaders.get(name)
+        if loader is None:
+
+            async def several(keys: list[K]) -> list[V | None]:
+                found = load(list(dict.fromkeys(keys)))
+                return [found.get(wanted) for wanted in keys]
+
+            loader = self._loaders[name] = DataLoader(load_fn=several, max_batch_size=1_000)
+        return cast("V | None", await loader.load(key))

@@ -1,0 +1,128 @@
+"""Runs one GraphQL request: limits, one snapshot of the read models, resolution, and errors in the rulebook's codes.
+
+A request runs in a thread of its own with a small event loop: fields that ask for the same kind of thing are loaded
+together, and no resolver holds up another request. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psycopg
+import strawberry
+from graphql import GraphQLError, GraphQLSyntaxError, parse
+from strawberry.types.graphql import OperationType
+
+from api.graphql.context import Context
+from api.graphql.limits import TOKEN_LIMIT, check_limits, wanted_position
+from application.clock import Clock
+from application.command import Principal
+from domain.errors import Problem, Refusal
+from projections.engine import ReadModels
+from projections.engine.session import DEFAULT_WAIT
+
+_logger: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """A request as it came. `min_position` and `wait_ms` may also be given as arguments of root fields (PLT-071)."""
+
+    query: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    operation: str | None = None
+    min_position: int | None = None
+    wait_ms: int | None = None
+
+
+class Executor:
+    """Executes requests against one schema. Safe to share between threads."""
+
+    def __init__(self, schema: strawberry.Schema, models: ReadModels, clock: Clock) -> None:
+        self.schema = schema
+        self._models = models
+        self._clock = clock
+
+    def execute(self, request: GraphQLRequest, principal: Principal) -> dict[str, Any]:
+        """The answer document: data, errors, and in its extensions how fresh it is."""
+        try:
+            document = parse(request.query, max_tokens=TOKEN_LIMIT)
+            check_limits(document, request.variables)
+            position, wait = wanted_position(document, request.variables, request.operation)
+            positions = [value for value in (request.min_position, position) if value is not None]
+            waits = [value for value in (request.wait_ms, wait) if value is not None]
+            with self._models.session(
+                min_position=max(positions, default=None), wait_ms=max(waits, default=DEFAULT_WAIT)
+            ) as session:
+                freshness = {
+                    "position": session.position,
+                    "as_of": session.as_of.isoformat(),
+                    "lag_ms": session.lag_ms,
+                }
+                context = Context(principal, session, self._clock)
+                result = asyncio.run(
+                    self.schema.execute(
+                        request.query,
+                        variable_values=dict(request.variables),
+                        context_value=context,
+                        operation_name=request.operation,
+                        allowed_operation_types=(OperationType.QUERY,),
+                    )
+                )
+        except GraphQLSyntaxError as error:
+            return {"data": None, "errors": [_told(error)]}
+        except Refusal as refusal:
+            return {"data": None, "errors": [_refused(refusal.problems)]}
+        answer: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            answer["errors"] = [_told(error) for error in result.errors]
+        answer["extensions"] = freshness
+        return answer
+
+
+def _told(error: Any) -> dict[str, Any]:
+    """An error as the caller sees it: refusals with their codes, misuse of the schema, and failures without detail."""
+    cause = getattr(error, "original_error", None)
+    told: dict[str, Any] = {}
+    if isinstance(cause, Refusal):
+        told = _refused(cause.problems)
+    elif isinstance(cause, psycopg.errors.QueryCanceled):
+        told = _refused([Problem("QUERY_TOO_COMPLEX", "the query takes too long")])
+    elif isinstance(error, GraphQLError) and (cause is None or isinstance(cause, GraphQLError | ValueError)):
+        told = _refused([Problem("REQUEST_INVALID", error.message)])
+    else:
+        _logger.error("a resolver failed", exc_info=cause)
+        told = _refused([Problem("INTERNAL_ERROR", "the query failed")])
+    if getattr(error, "path", None):
+        told["path"] = list(error.path)
+    if getattr(error, "locations", None):
+        told["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    return told
+
+
+def _refused(problems: Any) -> dict[str, Any]:
+    listed = list(problems)[:100]
+    return {
+        "message": listed[0].message,
+        "extensions": {
+            "code": listed[0].code,
+            "problems": [
+                {
+                    "code": problem.code,
+                    "message": problem.message,
+                    "pointer": problem.pointer,
+                    "entity": problem.entity,
+                    "params": {name: _plain(value) for name, value in problem.params.items()},
+                }
+                for problem in listed
+            ],
+        },
+    }
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | bool | None) else str(value)

@@ -1,0 +1,101 @@
+"""What a query may ask for (PLT-072): at most ten levels deep, at most a thousand fields in all.
+
+A field counts once; the fields of a list's rows count once for every ten rows of the page asked for. Introspection is
+free: it reads nothing but the schema. Both limits are checked on the parsed document, before anything is resolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import DocumentNode, FieldNode, FragmentDefinitionNode, IntValueNode, OperationDefinitionNode, VariableNode
+from graphql.language import FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
+
+from api.graphql.paging import DEFAULT_PAGE
+from domain.errors import refuse
+
+DEPTH_LIMIT = 10
+COST_LIMIT = 1_000
+#: Tokens of a document; a thousand fields fit easily.
+TOKEN_LIMIT = 8_000
+_ROWS_PER_COST = 10
+_LISTED = frozenset({"edges", "nodes"})
+
+
+class _Counting:
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], variables: Mapping[str, Any]) -> None:
+        self._fragments = fragments
+        self._variables = variables
+        self._cost = 0
+
+    def count(
+        self, selections: SelectionSetNode | None, depth: int, weight: int, page: int, within: tuple[str, ...]
+    ) -> None:
+        for node in selections.selections if selections is not None else ():
+            if isinstance(node, FieldNode):
+                self._field(node, depth, weight, page, within)
+            elif isinstance(node, InlineFragmentNode):
+                self.count(node.selection_set, depth, weight, page, within)
+            elif isinstance(node, FragmentSpreadNode):
+                name = node.name.value
+                fragment = self._fragments.get(name)
+                if name in within or fragment is None:
+                    continue  # validation refuses it
+                self.count(fragment.selection_set, depth, weight, page, (*within, name))
+
+    def _field(self, node: FieldNode, depth: int, weight: int, page: int, within: tuple[str, ...]) -> None:
+        name = node.name.value
+        if name in ("__schema", "__type"):
+            return
+        self._cost += weight
+        if self._cost > COST_LIMIT:
+            raise refuse("QUERY_TOO_COMPLEX", f"the query asks for more than {COST_LIMIT} fields", limit=COST_LIMIT)
+        if depth > DEPTH_LIMIT:
+            raise refuse("QUERY_TOO_COMPLEX", f"the query is more than {DEPTH_LIMIT} levels deep", limit=DEPTH_LIMIT)
+        if node.selection_set is None:
+            return
+        if name in _LISTED:
+            weight *= max(1, -(-page // _ROWS_PER_COST))
+        self.count(node.selection_set, depth + 1, weight, self._page(node), within)
+
+    def _page(self, node: FieldNode) -> int:
+        for argument in node.arguments or ():
+            if argument.name.value == "first":
+                value: Any = argument.value
+                if isinstance(value, IntValueNode) and len(value.value) < 10:
+                    return int(value.value)
+                if isinstance(value, VariableNode) and isinstance(self._variables.get(value.name.value), int):
+                    return int(self._variables[value.name.value])
+        return DEFAULT_PAGE
+
+
+def check_limits(document: DocumentNode, variables: Mapping[str, Any]) -> None:
+    """Raises QUERY_TOO_COMPLEX."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            _Counting(fragments, variables).count(node.selection_set, 1, 1, DEFAULT_PAGE, ())
+
+
+def wanted_position(
+    document: DocumentNode, variables: Mapping[str, Any], operation: str | None
+) -> tuple[int | None, int | None]:
+    """The highest `minPosition` and `waitMs` that root fields name, literally or by variable."""
+    found: dict[str, list[int]] = {"minPosition": [], "waitMs": []}
+    for node in document.definitions:
+        if not isinstance(node, OperationDefinitionNode):
+            continue
+        if operation is not None and (node.name is None or node.name.value != operation):
+            continue
+        for selection in node.selection_set.selections:
+            for argument in selection.arguments or () if isinstance(selection, FieldNode) else ():
+                values = found.get(argument.name.value)
+                if values is None:
+                    continue
+                value: Any = argument.value
+                if isinstance(value, IntValueNode) and len(value.value) < 20:
+                    values.append(int(value.value))
+                elif isinstance(value, VariableNode) and type(variables.get(value.name.value)) is int:
+                    values.append(variables[value.name.value])
+    return max(found["minPosition"], default=None), max(found["waitMs"], default=None)

@@ -1,0 +1,252 @@
+"""Payments: the records of an account, one payment with all its records, where its money lies, what happened to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import strawberry
+
+from api.graphql.context import Context
+from api.graphql.events import Event, stream_history
+from api.graphql.guard import read
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.scalars import Money, Position, money
+from domain.errors import refuse
+from domain.payments.payment import PAYMENT
+from domain.payments.payment import PaymentRecord as RecordState
+
+_DAY = dt.timedelta(days=1)
+
+
+@strawberry.type(description="Money of a payment record on one line of an invoice.")
+class Allocation:
+    invoice: str = strawberry.field(description="The invoice.")
+    line: int = strawberry.field(description="The line.")
+    member_record: str = strawberry.field(description="The member record.")
+    coverage: str = strawberry.field(description="The coverage.")
+    amount: Money = strawberry.field(description="The amount on the line.")
+    position: Position = strawberry.field(description="The position of the last allocation to it.")
+
+
+@strawberry.type(description="An invoice that a payment record covers.")
+class CoveredInvoice:
+    invoice: str = strawberry.field(description="The invoice.")
+    issue_date: dt.date = strawberry.field(description="The day it was issued.")
+    due_date: dt.date = strawberry.field(description="The day it is due.")
+    period_start: dt.date = strawberry.field(description="The first day of its period.")
+    period_end: dt.date = strawberry.field(description="The last day of its period.")
+    applied: Money = strawberry.field(description="The amount on it.")
+
+
+@strawberry.type(description="The part of a payment that lies on one account.")
+class PaymentRecord:
+    record: strawberry.ID = strawberry.field(description="The record's id.")
+    payment: str = strawberry.field(description="The payment number.")
+    account: str = strawberry.field(description="The account.")
+    category: str = strawberry.field(description="What kind of payment it is.")
+    status: str | None = strawberry.field(description="Its status.")
+    explanation: str | None = strawberry.field(description="Why its money lies where it does, if that needs a word.")
+    transaction_date: dt.date = strawberry.field(description="When the payment was made.")
+    effective_date: dt.date = strawberry.field(description="From when it counts.")
+    amount: Money = strawberry.field(description="Its amount.")
+    allocated: Money = strawberry.field(description="Money on items.")
+    unapplied: Money = strawberry.field(description="Money on no invoice and no member.")
+    member_unapplied: Money = strawberry.field(description="Money of members on no item.")
+    member_overpayment: Money = strawberry.field(description="Money of members above what they owe.")
+    refunded: Money = strawberry.field(description="Money that went back.")
+    suspended: Money = strawberry.field(description="Money in suspense.")
+    currency: strawberry.Private[str]
+
+    @strawberry.field(description="How it was paid.")
+    async def method(self, info: strawberry.Info) -> str | None:
+        details = (await self._state(info.context)).details
+        return None if details is None else str(details.method)
+
+    @strawberry.field(description="The payer's reference.")
+    async def reference(self, info: strawberry.Info) -> str | None:
+        details = (await self._state(info.context)).details
+        return None if details is None else details.reference
+
+    @strawberry.field(description="The position of its stream, for `expected_version`.")
+    async def version(self, info: strawberry.Info) -> int:
+        loaded = await info.context.state_of(PAYMENT, str(self.record))
+        return 0 if loaded is None else int(loaded.version)
+
+    @strawberry.field(description="Where its money lies on items, by invoice and line.")
+    def allocations(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None
+    ) -> Connection[Allocation]:
+        currency = self.currency
+        return _ALLOCATIONS.page(
+            info.context,
+            {"record": self.record},
+            first,
+            after,
+            lambda row: Allocation(
+                invoice=row["invoice"],
+                line=row["line"],
+                member_record=row["member"],
+                coverage=row["coverage"],
+                amount=money(row["amount"], currency),
+                position=row["position"],
+            ),
+        )
+
+    @strawberry.field(description="The invoices it covers, one row an invoice.")
+    async def invoices(self, info: strawberry.Info) -> list[CoveredInvoice]:
+        context: Context = info.context
+        rows = await context.batched("covered invoices", lambda keys: _covered(context, keys), str(self.record))
+        return [
+            CoveredInvoice(
+                invoice=row["invoice"],
+                issue_date=row["issue_date"],
+                due_date=row["due_date"],
+                period_start=row["period_start"],
+                period_end=row["period_end"] - _DAY,
+                applied=money(row["amount"], self.currency),
+            )
+            for row in rows or ()
+        ]
+
+    @strawberry.field(description="What happened to it, in order; `asOf` limits it to what was recorded by then.")
+    def history(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
+    ) -> Connection[Event]:
+        return stream_history(info.context, [PAYMENT.stream(str(self.record))], first, after, as_of)
+
+    async def _state(self, context: Context) -> RecordState:
+        loaded = await context.state_of(PAYMENT, str(self.record))
+        assert loaded is not None
+        return loaded.state
+
+
+@strawberry.type(description="A payment: the money that came in under one number, with its parts by account.")
+class Payment:
+    number: strawberry.ID = strawberry.field(description="The payment number.")
+    records: list[PaymentRecord] = strawberry.field(description="Its parts, in the order of their creation.")
+
+
+_ALLOCATIONS = Listing(
+    "allocations",
+    """
+    select a.invoice, a.line, a.amount, a.position, i.member, t.coverage
+      from {allocation} as a join {item} as i on i.invoice = a.invoice and i.line = a.line
+      join {term} as t on t.invoice = i.invoice and t.term = i.term
+     where a.record = %(record)s and a.amount > 0
+    """,
+    (("invoice", False), ("line", False)),
+    ("text", "integer"),
+)
+
+_RECORD_SQL = "select r.*, a.currency from {record} as r join {account} as a on a.account = r.account"
+_PAYMENTS = Listing(
+    "payments",
+    _RECORD_SQL
+    + """
+     where r.account = %(account)s
+       and (%(status)s::text is null or r.status = %(status)s)
+       and (%(category)s::text is null or r.category = %(category)s)
+       and (%(date_from)s::date is null or r.transaction_date >= %(date_from)s)
+       and (%(date_to)s::date is null or r.transaction_date <= %(date_to)s)
+    """,
+    (("transaction_date", True), ("record", True)),
+    ("date", "text"),
+)
+
+
+def _covered(context: Context, records: list[str]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    query = """
+        select a.record, v.invoice, v.issue_date, v.due_date, v.period_start, v.period_end,
+               sum(a.amount)::bigint as amount
+          from {allocation} as a join {invoice} as v on v.invoice = a.invoice
+         where a.record = any(%(records)s) and a.amount > 0
+         group by a.record, v.invoice, v.issue_date, v.due_date, v.period_start, v.period_end
+         order by a.record, v.period_start, v.invoice
+    """
+    for row in context.rows(query, {"records": records}):
+        found.setdefault(row["record"], []).append(row)
+    return found
+
+
+def record_of(row: dict[str, Any]) -> PaymentRecord:
+    """The record of a row of the register with its currency."""
+    currency = row["currency"]
+    return PaymentRecord(
+        record=strawberry.ID(row["record"]),
+        payment=row["payment"],
+        account=row["account"],
+        category=row["category"],
+        status=row["status"],
+        explanation=row["explanation"],
+        transaction_date=row["transaction_date"],
+        effective_date=row["effective_date"],
+        amount=money(row["amount"], currency),
+        allocated=money(row["items"], currency),
+        unapplied=money(row["unapplied"], currency),
+        member_unapplied=money(row["member_unapplied"], currency),
+        member_overpayment=money(row["member_overpayment"], currency),
+        refunded=money(row["refunded"], currency),
+        suspended=money(row["suspended"], currency),
+        currency=currency,
+    )
+
+
+def payments_of(
+    context: Context,
+    account: str,
+    first: int,
+    after: str | None,
+    *,
+    status: str | None = None,
+    category: str | None = None,
+    date_from: dt.date | None = None,
+    date_to: dt.date | None = None,
+) -> Connection[PaymentRecord]:
+    """A page of an account's records, the newest transaction first. Raises DATE_RANGE_INVALID."""
+    if date_from is not None and date_to is not None and date_from > date_to:
+        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/dateFrom")
+    parameters = {
+        "account": account, "status": status, "category": category, "date_from": date_from, "date_to": date_to,
+    }  # fmt: skip
+    return _PAYMENTS.page(context, parameters, first, after, record_of)
+
+
+@strawberry.type
+class PaymentQueries:
+    """The root fields of payments."""
+
+    @read("payment.view", "One payment with its records; null when there is none.")
+    def payment(
+        self,
+        info: strawberry.Info,
+        number: str,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Payment | None:
+        rows = info.context.rows(
+            _RECORD_SQL + " where r.payment = %(number)s or r.record = %(number)s order by r.record",
+            {"number": number.strip().upper()},
+        )
+        if not rows:
+            return None
+        return Payment(number=strawberry.ID(rows[0]["payment"]), records=[record_of(row) for row in rows])
+
+    @read("payment.view", "The payment records of an account, the newest transaction first.")
+    def payments(
+        self,
+        info: strawberry.Info,
+        account: str,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        status: str | None = None,
+        category: str | None = None,
+        date_from: dt.date | None = None,
+        date_to: dt.date | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[PaymentRecord]:
+        return payments_of(
+            info.context, account, first, after, status=status, category=category, date_from=date_from, date_to=date_to
+        )

@@ -1,0 +1,49 @@
+"""Values the whole schema shares: money as decimal text with its currency, log positions, JSON payloads."""
+
+from __future__ import annotations
+
+from typing import Any, NewType
+
+import strawberry
+from strawberry.types.scalar import ScalarDefinition
+
+from domain.money import format_amount
+
+#: A position of the event log.
+Position = NewType("Position", int)
+#: The payload of an event.
+Payload = NewType("Payload", object)
+
+
+def _position(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise ValueError("a position is a whole number from 0 to 2^63 - 1")
+    return value
+
+
+#: How the schema shows them.
+SCALARS: dict[object, ScalarDefinition] = {
+    Position: strawberry.scalar(
+        name="Position",
+        description="A position of the event log: a whole number of up to 63 bits.",
+        serialize=int,
+        parse_value=_position,
+    ),
+    Payload: strawberry.scalar(
+        name="Payload",
+        description="The payload of an event: any JSON value, with amounts as whole minor units, as it is stored.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
+    ),
+}
+
+
+@strawberry.type(description="An amount of money.")
+class Money:
+    amount: str = strawberry.field(description="A decimal number with all digits of the currency, such as -12.50.")
+    currency: str = strawberry.field(description="ISO 4217 code.")
+
+
+def money(minor_units: int, currency: str) -> Money:
+    """Minor units as the schema shows them."""
+    return Money(amount=format_amount(minor_units, currency), currency=currency)

@@ -1,0 +1,30 @@
+"""The schema: one root made of the queries of every room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+
+from api.graphql.accounts import AccountQueries
+from api.graphql.invoices import InvoiceQueries
+from api.graphql.operations import OperationQueries
+from api.graphql.payments import PaymentQueries
+from api.graphql.scalars import SCALARS
+
+#: The rooms' queries. Whoever adds a room adds its class here.
+QUERIES: tuple[type, ...] = (AccountQueries, InvoiceQueries, PaymentQueries, OperationQueries)
+
+
+class _Schema(strawberry.Schema):
+    def process_errors(self, errors: Any, execution_context: Any = None) -> None:
+        """The executor logs and tells errors; nothing is logged twice."""
+
+
+def schema() -> strawberry.Schema:
+    """The schema of the service."""
+    return _Schema(
+        query=merge_types("Query", QUERIES), config=StrawberryConfig(auto_camel_case=True, scalar_map=SCALARS)
+    )
