@@ -367,6 +367,7 @@ def test_due_day_entries_of_an_account_are_set_and_checked() -> None:
     state = INSTALLMENT_SCHEDULES.fold(events, state)
     assert [item.value for item in state.entries] == [31, 7]
     assert set_due_days(state, ACCOUNT, state.entries) == []
+    assert set_due_days(state, ACCOUNT, [entry(1), entry(1, DueDayType.DAY_OF_WEEK)])
     with pytest.raises(Refusal) as refusal:
         set_due_days(state, ACCOUNT, [entry(31), entry(32), entry(0), entry(8, DueDayType.DAY_OF_WEEK)])
     assert codes(refusal.value.problems) == ["DUE_DAYS_INVALID"] * 3

@@ -266,7 +266,11 @@ def test_dates_of_invoices_that_stand_are_kept_and_those_before_the_new_start_ar
     state = confirmed(MONTHLY, "2024-01-10", 10)
     facts = replace(FACTS, invoiced_to=D("2024-03-31"))
     result = rewritten(state, "2024-01-01", "2024-02-05", facts)
-    assert take(in_force(after(state, *result.events), MONTHLY), 3) == dates("2024-02-10", "03-10", "04-10")
+    state = after(state, *result.events)
+    assert take(in_force(state, MONTHLY), 3) == dates("2024-02-10", "03-10", "04-10")
+    version = state.confirmed_version(MONTHLY)
+    assert version is not None
+    assert version.invoiced_to == D("2024-03-31")
 
 
 @pytest.mark.rule("CAL-117")

@@ -63,7 +63,11 @@ def test_a_period_is_a_gap_by_its_first_day_in_every_year() -> None:
 def test_1_to_11_months_must_be_chosen(months: list[int]) -> None:
     assert refused(change_gaps(PLAIN, True, months, FACTS)) == ["SEASONAL_GAP_COUNT_INVALID"]
     assert refused(change_gaps(PLAIN, False, [7], FACTS)) == ["SEASONAL_GAP_COUNT_INVALID"]
-    assert refused(change_gaps(PLAIN, True, [0, 7], FACTS)) == ["REQUEST_INVALID"]
+    for outside in (0, 13):
+        assert refused(change_gaps(PLAIN, True, [outside, 7], FACTS)) == ["REQUEST_INVALID"]
+    for count in (1, 11):
+        assert refused(change_gaps(PLAIN, True, range(2, 2 + count), FACTS)) == []
+    assert refused(change_gaps(PLAIN, True, [1, 12], FACTS)) == []
 
 
 @pytest.mark.rule("CAL-085")

@@ -246,6 +246,7 @@ def test_a_reporting_period_may_not_become_longer_than_the_invoicing_period() ->
     quarterly = calendar_day(5, frequency=Frequency.QUARTERLY)
     assert refused(configure(quarterly, {"frequency": "MONTHLY"}, facts)) == ["REPORTING_PERIOD_TOO_LONG"]
     assert accepted(configure(quarterly, {"frequency": "ANNUAL"}, facts)).frequency is Frequency.ANNUAL
+    assert accepted(configure(quarterly, {"due_days": [6]}, facts)).due_days == (6,)
 
 
 @pytest.mark.rule("CAL-017")
