@@ -1,0 +1,146 @@
+"""Comparing two generations of a projection, which must be equal when both have seen the same events.
+
+First by account: the number of rows and a hash over them, table by table (PLT-108). Where that differs, or always when
+asked, row by row, naming the keys. Rows are compared in PostgreSQL's text form: equal means equal byte for byte, not
+equal after rounding or folding of case.
+
+The functions only read. They run on a connection in one repeatable-read transaction, which has no transaction number of
+its own and so does not hold up the readers of the log, however long it takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg.rows import tuple_row
+
+from projections.engine.catalogue import Generation
+from projections.engine.database import Connection
+from projections.engine.projection import Projection
+from projections.engine.table import Table
+
+#: Differing accounts and keys that are named; all are counted.
+NAMED: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDifference:
+    """An account (empty: the table has none) whose rows differ, with their numbers in both generations."""
+
+    account: str
+    live_rows: int
+    rebuilt_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowDifference:
+    """A key whose row is `MISSING` in the live generation, `SURPLUS` there, or `DIFFERENT`. The key is JSON text."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableComparison:
+    """What a table holds in both generations, and where they differ. At most NAMED accounts and rows are listed."""
+
+    table: str
+    live_rows: int
+    rebuilt_rows: int
+    differing_accounts: int
+    accounts: tuple[AccountDifference, ...]
+    differing_rows: int
+    rows: tuple[RowDifference, ...]
+
+    @property
+    def equal(self) -> bool:
+        return self.differing_accounts == 0 and self.differing_rows == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The comparison of all tables, at a position that both generations have reached."""
+
+    position: int
+    tables: tuple[TableComparison, ...]
+
+    @property
+    def equal(self) -> bool:
+        return all(table.equal for table in self.tables)
+
+
+def compare(
+    connection: Connection, projection: Projection, live: Generation, rebuilt: Generation, *, every_row: bool
+) -> Comparison:
+    """Compare all tables; rows one by one only where the hashes differ, or with `every_row` in any case."""
+    return Comparison(
+        rebuilt.highest,
+        tuple(_compare(connection, table, live.schema, rebuilt.schema, every_row) for table in projection.tables),
+    )
+
+
+def _compare(connection: Connection, table: Table, live: str, rebuilt: str, every_row: bool) -> TableComparison:
+    by_account = _BY_ACCOUNT.format(
+        account=_account(table), live=table.qualified(live), rebuilt=table.qualified(rebuilt)
+    )
+    totals = _rows(connection, by_account)
+    live_rows, rebuilt_rows, differing_accounts = totals[0][:3]
+    accounts = tuple(AccountDifference(*row[3:]) for row in totals if row[3] is not None)
+    differing: list[tuple[Any, ...]] = []
+    if every_row or differing_accounts:
+        differing = _rows(connection, _by_row(table, live, rebuilt))
+    return TableComparison(
+        table=table.name,
+        live_rows=live_rows,
+        rebuilt_rows=rebuilt_rows,
+        differing_accounts=differing_accounts,
+        accounts=accounts,
+        differing_rows=differing[0][0] if differing else 0,
+        rows=tuple(RowDifference(kind, key) for _, kind, key in differing),
+    )
+
+
+#: The first three columns are the same in every row; the rest are one differing account each, or empty.
+_BY_ACCOUNT: Final = f"""
+    with live as (
+        select {{account}} as account, count(*) as n, sum(hashtextextended(t::text, 0)) as hash
+        from {{live}} t group by 1
+    ), rebuilt as (
+        select {{account}} as account, count(*) as n, sum(hashtextextended(t::text, 0)) as hash
+        from {{rebuilt}} t group by 1
+    ), differing as (
+        select coalesce(live.account, rebuilt.account) as account, coalesce(live.n, 0) as live_rows,
+            coalesce(rebuilt.n, 0) as rebuilt_rows
+        from live full join rebuilt on live.account = rebuilt.account
+        where live.n is distinct from rebuilt.n or live.hash is distinct from rebuilt.hash
+    )
+    select coalesce((select sum(n) from live), 0)::bigint, coalesce((select sum(n) from rebuilt), 0)::bigint,
+        (select count(*) from differing), named.account, named.live_rows, named.rebuilt_rows
+    from (select 1) as one
+    left join (select * from differing order by account limit {NAMED}) as named on true
+    order by named.account
+"""
+
+
+def _account(table: Table) -> str:
+    return "''::text" if table.account is None else f"coalesce(t.\"{table.account}\"::text, '')"
+
+
+def _by_row(table: Table, live: str, rebuilt: str) -> str:
+    keys = ", ".join(f'coalesce(l."{name}", r."{name}")' for name in table.key)
+    match = " and ".join(f'l."{name}" = r."{name}"' for name in table.key)
+    first = table.key[0]
+    return f"""
+        select count(*) over (),
+            case when l."{first}" is null then 'MISSING' when r."{first}" is null then 'SURPLUS' else 'DIFFERENT' end,
+            json_build_array({keys})::text
+        from {table.qualified(live)} l full join {table.qualified(rebuilt)} r on {match}
+        where l::text is distinct from r::text
+        order by {keys}
+        limit {NAMED}
+    """
+
+
+def _rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    return connection.cursor(row_factory=tuple_row).execute(query).fetchall()
