@@ -123,7 +123,7 @@ _row = st.fixed_dictionaries(
         "exact": st.none() | st.decimals(allow_nan=False, allow_infinity=False, places=6, max_value=10**12),
         "flag": st.none() | st.booleans(),
         "day": st.none() | st.dates(dt.date(1, 1, 1)),
-        "instant": st.none() | st.datetimes(timezones=st.just(dt.UTC), min_value=dt.datetime(1900, 1, 1))  # noqa: DTZ001,
+        "instant": st.none() | st.datetimes(timezones=st.just(dt.UTC), min_value=dt.datetime(1900, 1, 1)),  # noqa: DTZ001
         "id": st.none() | st.uuids(),
         "words": st.none() | st.lists(st.none() | _text, max_size=3),
         "numbers": st.none() | st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=3),
