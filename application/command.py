@@ -152,12 +152,14 @@ def command(
     rules: Sequence[str] = (),
     account_field: str | None = None,
 ) -> Callable[[type[C]], type[C]]:
-    """Declare a command. `example` is a payload that runs in the demo data; `refusals` are its own codes, in order."""
+    """Declare a command. `example` is a payload that runs in the demo data; `refusals` are its own codes, in order;
+    `account_field` names the member that holds its account, where that is not `account` itself (PLT-009)."""
 
     def declare(model: type[C]) -> type[C]:
         name = model.__name__
+        field = account_field or ("account" if "account" in model.model_fields else None)
         CommandRegistry.types[name] = CommandType(
-            name, model, privilege, room, summary, example, tuple(refusals), tuple(rules), account_field
+            name, model, privilege, room, summary, example, tuple(refusals), tuple(rules), field
         )
         return model
 
