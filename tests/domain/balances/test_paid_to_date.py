@@ -299,6 +299,13 @@ def test_the_accumulated_rate_is_rounded_before_it_is_compared() -> None:
     assert walk_days(segments, 7944) == day("2025-01-29")
 
 
+@pytest.mark.rule("BAL-085")
+def test_an_accumulated_rate_of_exactly_half_a_cent_more_rounds_up_and_is_not_covered() -> None:
+    segments = [RateSegment(day("2025-01-01"), day("2025-02-01"), DayKind.CHARGED, Fraction(1, 2))]
+    assert walk_days(segments, 1) == day("2025-01-03")
+    assert walk_days(segments, 2) == day("2025-01-05")
+
+
 @pytest.mark.rule("BAL-082")
 def test_settled_money_is_paid_overpaid_and_written_off_for_an_eligible_reason() -> None:
     write_offs = [("SMALL_BALANCE", 12), ("BAD_DEBT", 500)]
@@ -347,7 +354,7 @@ def timelines(draw: st.DrawFn) -> list[RateSegment]:
         length = draw(st.integers(1, 45))
         kind = draw(st.sampled_from(DayKind))
         annual = draw(st.one_of(st.integers(1, 400), st.integers(1000, 500000)))
-        rate = Fraction(annual, draw(st.sampled_from([365, 366, 31]))) if kind is DayKind.CHARGED else Fraction(0)
+        rate = Fraction(annual, draw(st.sampled_from([365, 366, 31, 2]))) if kind is DayKind.CHARGED else Fraction(0)
         segments.append(RateSegment(start, start + dt.timedelta(days=length), kind, rate))
         start += dt.timedelta(days=length + draw(st.sampled_from([0, 0, 7])))
     return segments

@@ -264,14 +264,22 @@ def test_a_walk_covers_the_oldest_invoice_before_it_touches_the_next() -> None:
     assert rest == 0
 
 
+@pytest.mark.rule("PAY-043")
+def test_a_difference_larger_than_the_last_share_goes_on_to_the_shares_before_it() -> None:
+    assert share_proportionally(3, [1] * 6) == [1, 1, 1, 0, 0, 0]
+    assert share_proportionally(7, [3, 3, 3, 1]) == [2, 2, 2, 1]
+
+
 @given(
     st.integers(0, 10**9),
-    st.lists(st.integers(0, 10**6), min_size=1, max_size=12).filter(any),
+    st.one_of(
+        st.lists(st.integers(0, 10**6), min_size=1, max_size=12), st.lists(st.integers(0, 3), min_size=1, max_size=30)
+    ).filter(any),
 )
 @settings(max_examples=150, deadline=None)
 @pytest.mark.rule("PAY-043")
 def test_shares_add_up_and_stay_between_zero_and_the_due(amount: int, dues: list[int]) -> None:
-    amount = min(amount, sum(dues))
+    amount %= sum(dues) + 1
     shares = share_proportionally(amount, dues)
     assert sum(shares) == amount
     assert all(0 <= share <= due for share, due in zip(shares, dues, strict=True))

@@ -60,6 +60,19 @@ def test_the_shares_of_the_items_do_not_depend_on_how_many_payments_they_come_fr
     }
 
 
+@pytest.mark.rule("PAY-044", "PAY-040")
+def test_records_fill_items_in_item_order_whatever_order_they_are_read_in() -> None:
+    rows = [Row("INV-1", 6000, member="MR-2"), Row("INV-1", 4000, member="MR-1")]
+    done = consume(
+        [money("P1", "50.00", "2025-01-01"), money("P2", "50.00", "2025-01-02")],
+        OpenAccount(open_items(rows), open_invoices("INV-1")),
+    )
+    assert {name: by_line(lines) for name, lines in done.by_record} == {
+        "P1": {("INV-1", 1): 1000, ("INV-1", 2): 4000},
+        "P2": {("INV-1", 1): 5000},
+    }
+
+
 @pytest.mark.rule("PAY-083")
 def test_consumption_order_is_category_then_effective_date_then_number() -> None:
     records = [

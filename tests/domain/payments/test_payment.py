@@ -62,6 +62,7 @@ from domain.payments.payment import (
     SuspenseEntryOpened,
     SuspenseEntryResolved,
     action_problems,
+    check_conservation,
     fold,
     in_chunks,
     merged,
@@ -432,6 +433,17 @@ def test_on_list_bill_individual_the_rules_use_what_was_freed_on_other_invoices(
     assert dict(after.items) == expected
     assert after.unapplied == 50000 - sum(expected.values())
     assert after.status is PaymentStatus.PARTIALLY_ALLOCATED
+
+
+@pytest.mark.rule("PAY-088", "PAY-090")
+def test_an_unallocation_names_its_lines_cause_and_reason_and_leaves_the_other_invoices_alone() -> None:
+    rows: list[tuple[str, int, str | None, int]] = [("INV-1", 1, "MR-1", 300), ("INV-2", 4, "MR-1", 200)]
+    state = paid(record(LBG, 500), rows)
+    events = unallocate_payment(state, allocated(rows), invoices=["INV-2"], reason="ERROR", date=TODAY)
+    (taken,) = [event for event in events if isinstance(event, PaymentUnallocated)]
+    assert taken.lines == (InvoiceLines("INV-2", (4,), (200,)),)
+    assert (taken.to, taken.cause, taken.reason, taken.date) == (Bucket.UNAPPLIED, Cause.MANUAL, "ERROR", TODAY)
+    assert dict(fold(state, events).items) == {"INV-1": 300}
 
 
 @pytest.mark.rule("PAY-089", "PAY-090")
@@ -1080,6 +1092,18 @@ def test_an_event_that_would_make_or_lose_money_is_never_accepted() -> None:
     )
     with pytest.raises(InvariantError):
         fold(paid(state, [("INV-1", 1, None, 10)]), [other_invoice])
+
+
+@pytest.mark.rule("PAY-002", "BAL-008")
+@pytest.mark.parametrize(
+    "wrong",
+    [{"unapplied": 1001}, {"came_in": 999}, {"suspended": 1}, {"items": {"INV-1": 1}}, {"member_unapplied": {"M": 1}}],
+)
+def test_a_state_whose_places_do_not_add_up_is_a_defect(wrong: dict[str, object]) -> None:
+    state = record(LBI, 1000)
+    assert check_conservation(state, thoroughly=True) is state
+    with pytest.raises(InvariantError):
+        check_conservation(replace(state, **wrong), thoroughly=True)
 
 
 @pytest.mark.rule("BAL-009", "PAY-013")
