@@ -38,6 +38,9 @@ _CODES = ("01", "02", "03", "16", "49", "88", "98", "99")
 _FUNDS = ("", "Z", "0", "1", "2", "S", "V", "D")
 _GROUP_STATUS = {"2": "deletion", "3": "correction", "4": "test only"}
 DEFAULT_CURRENCY = "USD"
+#: Characters of a record and continuations of one; what is longer is not taken apart.
+LONGEST = 10_000
+MOST_CONTINUATIONS = 1_000
 
 
 @dataclass(slots=True)
@@ -191,8 +194,14 @@ class _Reader:
                         line=line,
                         segment=code,
                     )
-                else:
+                elif len(open_record.pieces) <= MOST_CONTINUATIONS:
                     open_record.pieces.append(piece)
+                else:
+                    self._add(
+                        DefectCode.SEGMENT_REPEATED,
+                        open_record,
+                        f"more than {MOST_CONTINUATIONS} continuations (88), one of them in line {line}",
+                    )
                 continue
             if open_record is not None:
                 yield self._whole(open_record)
@@ -227,6 +236,14 @@ class _Reader:
                     number=number,
                     line=line,
                 )
+            if len(body) > LONGEST:
+                self._findings.add(
+                    DefectCode.SEGMENT_INVALID,
+                    f"the record is longer than {LONGEST} characters",
+                    number=number,
+                    line=line,
+                )
+                continue
             if not body.isprintable() and (wrong := _UNPRINTABLE.search(body)):
                 self._findings.add(
                     DefectCode.CHARACTER_INVALID,

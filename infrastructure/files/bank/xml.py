@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from xml.sax.handler import ContentHandler, feature_namespaces
-from xml.sax.xmlreader import AttributesNSImpl
+from xml.sax.xmlreader import AttributesNSImpl, Locator
 
 import defusedxml.sax  # type: ignore[import-untyped]
 from defusedxml import DefusedXmlException
@@ -80,6 +80,7 @@ class XmlPieces(ContentHandler):
         self._depth = 0
         self._count = 0
         self._namespace: str | None = None
+        self._where: Callable[[], int | None] = lambda: None
 
     def startElementNS(self, name: tuple[str | None, str], qname: str | None, attrs: AttributesNSImpl) -> None:
         """Open an element."""
@@ -96,8 +97,9 @@ class XmlPieces(ContentHandler):
             # Supplementary data may hold anything in a namespace of its own; its elements never match a path.
             local = f"?{local}"
         if self._stack or local in self._whole:
-            attributes = {key: value for (space, key), value in attrs.items() if not space}
-            element = Element(local, line, attributes)
+            element = Element(local, line)
+            if len(attrs):
+                element.attributes = {key: value for (space, key), value in attrs.items() if not space}
             if self._stack:
                 self._stack[-1].children.append(element)
             self._stack.append(element)
@@ -123,10 +125,12 @@ class XmlPieces(ContentHandler):
         if not self._stack:
             self._take(element)
 
+    def setDocumentLocator(self, locator: Locator) -> None:
+        """Know where the parser is."""
+        self._where = locator.getLineNumber
+
     def _line(self) -> int:
-        locator = getattr(self, "_locator", None)
-        line = locator.getLineNumber() if locator is not None else None
-        return line or 1
+        return self._where() or 1
 
 
 def parse(content: bytes, handler: XmlPieces, findings: Findings) -> None:

@@ -22,6 +22,8 @@ from application.files.defects import DefectCode
 from infrastructure.files.collecting import Findings
 
 ISA_LENGTH = 106
+#: No segment of the sets read comes near this; a longer one has lost its end, and is not taken apart.
+LONGEST = 10_000
 #: Widths of ISA01 to ISA16.
 _ISA_WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
 _SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}\Z")
@@ -135,6 +137,15 @@ def _identifier(raw: str, delimiters: Delimiters) -> str | None:
 
 
 def _segment(raw: str, number: int, line: int, delimiters: Delimiters, findings: Findings) -> Segment | None:
+    if len(raw) > LONGEST:
+        findings.add(
+            DefectCode.SEGMENT_INVALID,
+            f"the segment is longer than {LONGEST} characters; is the segment end missing?",
+            number=number,
+            line=line,
+            segment=_identifier(raw, delimiters),
+        )
+        return None
     elements = raw.split(delimiters.element)
     identifier = elements.pop(0)
     if not _SEGMENT_ID.match(identifier):

@@ -212,3 +212,10 @@ def test_records_behind_the_end_and_second_headers_are_named() -> None:
 )
 def test_type_codes_say_credit_or_debit(code: str, direction: Direction | None) -> None:
     assert direction_of(code) is direction
+
+
+def test_absurd_lengths_are_named_and_not_taken_apart() -> None:
+    found = defects(bai2("16,142,5,Z,A,," + "X" * 10_000))
+    assert (DefectCode.SEGMENT_INVALID, 4, 4, None) in places(found)
+    found = defects(bai2("16,142,5,Z,A,,X", *["88,X"] * 1_002))
+    assert (DefectCode.SEGMENT_REPEATED, 4, 4, "16") in places(found)

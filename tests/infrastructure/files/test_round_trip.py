@@ -263,7 +263,7 @@ def enrolments(draw: st.DrawFn) -> list[EnrolmentTransaction]:
     return sorted(transactions, key=lambda item: (item.envelope.interchange_control_number, order[id(item)]))
 
 
-@settings(max_examples=60, deadline=None, phases=NO_SHRINKING, suppress_health_check=SLOW)
+@settings(max_examples=30, deadline=None, phases=NO_SHRINKING, suppress_health_check=SLOW)
 @given(enrolments(), codes([Delimiters(), Delimiters("|", ">", "!", "\n"), Delimiters("+", ":", "*", "~")]))
 def test_enrolments_written_and_read_are_the_same(
     transactions: list[EnrolmentTransaction], delimiters: Delimiters

@@ -192,3 +192,8 @@ def test_reading_stops_at_the_limit_of_segments_and_of_defects() -> None:
     found = defects(many, ReadingLimits(max_defects=20))
     assert len(found) == 21
     assert found[-1].code is DefectCode.TOO_MANY_DEFECTS
+
+
+def test_a_segment_of_absurd_length_is_named_and_not_taken_apart() -> None:
+    found = defects(edited(NAME, ("REF*38*ABCD012354", "REF*38*ABCD012354" + "*" * 10_000)))
+    assert places(found) == [(DefectCode.SEGMENT_INVALID, 5, 5, "REF")]
