@@ -128,6 +128,8 @@ class _Telling:
         self.cancelled_on: dt.date | None = None
         self.stopped = False
         self.waivers: list[str] = []
+        # A calm member keeps one amount over long periods, so that the cap and single days at their edges matter.
+        self.calm = chance.random() < 0.3
 
     def tell(self) -> tuple[PolicyTransaction, ...]:
         self._start(TransactionType.NEW_BUSINESS)
@@ -140,7 +142,7 @@ class _Telling:
     def _go_on(self) -> None:
         """Some days later; often to the edge of a modal period, where a single day decides."""
         self.day += dt.timedelta(days=self.chance.choice((1, 3, 9, 14, 20, 31, 45, 90)))
-        if self.chance.random() < 0.4:
+        if self.chance.random() < (0.8 if self.calm else 0.4):
             modality = self.chance.choice((Frequency.MONTHLY, Frequency.BIMONTHLY, Frequency.SEMI_ANNUAL))
             edge = period_at(self.terms.anchor, modality, self.day).end
             self.day = edge + dt.timedelta(days=self.chance.choice((-2, -1, -1, 0, 1)))
@@ -181,6 +183,10 @@ class _Telling:
     def _one(self) -> None:
         if self.cancelled_on is not None:
             step = self.chance.choice((self._rescind, self._reinstate, self._employ))
+        elif self.calm:
+            step = self.chance.choice(
+                (self._reclassify, self._reclassify, self._stop_or_resume, self._cancel, self._waive, self._waive)
+            )
         else:
             step = self.chance.choice(
                 (
@@ -199,12 +205,14 @@ class _Telling:
             account=self.account,
             location=self.chance.choice((None, "L1", "L2")),
             payroll_frequency=self.chance.choice((None, Frequency.BIWEEKLY, Frequency.SEMI_MONTHLY)),
-            amounts=self._amounts(self.chance.sample(COVERAGES, self.chance.randint(1, 3))),
+            amounts=self._amounts(self.chance.sample(COVERAGES, 1 if self.calm else self.chance.randint(1, 3))),
             **self._modality(),
         )
 
     def _modality(self) -> dict[str, object]:
         """A modality the account accepts; sometimes by day from the account."""
+        if self.calm and not self.accounts[self.account].gaps:
+            return {"modality": self.chance.choice((Frequency.BIMONTHLY, Frequency.SEMI_ANNUAL))}
         if self.chance.random() < 0.4:
             return {"modality_from_account": True}
         return {"modality": Frequency.MONTHLY if self.accounts[self.account].gaps else self.chance.choice(FREQUENCIES)}

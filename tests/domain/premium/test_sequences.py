@@ -97,16 +97,15 @@ def sub_period(weight: int, *holdings: tuple[str, int]) -> SubPeriod:
 
 
 @pytest.mark.rule("PRM-053", "PRM-029")
-def test_a_net_share_stays_at_its_gross_share_and_the_excess_goes_to_the_others() -> None:
-    # Rounded on their own, the net shares of S1 and S2 would be 1 each; S2 has a gross share of 0 only.
+def test_a_net_share_stays_at_its_gross_share_and_the_excess_goes_to_the_highest_number_with_room() -> None:
+    # S3 holds next to nothing of the gross charge but all of the days that are not waived.
     sequences = (sequence(1, "1.00"), sequence(2, "1.00"), sequence(3, "1.00"))
-    charged = [sub_period(8, ("S1", 6), ("S2", 1), ("S3", 1))]
-    payable = [sub_period(2, ("S2", 1), ("S3", 1), ("S1", 0))]
-    shares = split(4, 1, charged, payable, sequences)
-    assert [one.gross for one in shares] == [3, 1, 0]
-    assert sum(one.net for one in shares) == 1
-    assert all(0 <= one.net <= one.gross for one in shares)
-    assert all(one.waiver <= 0 for one in shares)
+    charged = [sub_period(100, ("S1", 49), ("S2", 49), ("S3", 2))]
+    payable = [sub_period(2, ("S3", 2))]
+    shares = split(2, 1, charged, payable, sequences)
+    assert [one.gross for one in shares] == [1, 1, 0]
+    assert [one.net for one in shares] == [0, 1, 0]
+    assert [one.waiver for one in shares] == [-1, 0, 0]
 
 
 @pytest.mark.rule("PRM-053", "PRM-029")
