@@ -1,0 +1,168 @@
+"""The rulebook's examples of the platform, with the commands it tells them by, on the service as it is wired."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from httpx import Response
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.settings import Rates, Settings
+from api.wiring import System
+from application.clock import ManualClock
+from infrastructure.postgres.database import Database
+from tests.api.conftest import pointers, problem
+
+WEEKEND = {"name": "US-EAST", "weekend_days": [6, 7], "execution_time": "06:00"}
+MONTHLY = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1]}
+
+
+class Service:
+    """A client of the whole service."""
+
+    def __init__(self, system: System, client: TestClient) -> None:
+        self.system = system
+        self.client = client
+        self._sent = 0
+
+    def send(
+        self, name: str, payload: Any, *roles: str, key: str | None = None, content: bytes | None = None
+    ) -> Response:
+        self._sent += 1
+        token = self.system.issuer.token("ann", roles or ("ADM", "BOF"))
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Idempotency-Key": key or f"key-{self._sent}",
+            "Content-Type": "application/json",
+        }
+        path = "/v1/commands/batch" if name == "batch" else f"/v1/commands/{name}"
+        if content is not None:
+            return self.client.post(path, content=content, headers=headers)
+        return self.client.post(path, json=payload if name == "batch" else {"payload": payload}, headers=headers)
+
+    def done(self, name: str, payload: Any, *roles: str) -> dict[str, Any]:
+        """The result of a command that is accepted."""
+        response = self.send(name, payload, *roles)
+        assert response.status_code == 200, response.text
+        result: dict[str, Any] = response.json()["result"]
+        return result
+
+    def events(self) -> int:
+        with self.system.database.writing() as connection:
+            row = connection.execute("SELECT count(*) FROM event").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def account(self, owner: str = "C-100") -> str:
+        """An active account."""
+        return str(self.done("CreateBillingAccount", account_of(owner))["account"])
+
+
+def account_of(owner: str, **members: Any) -> dict[str, Any]:
+    return {"owner": owner, "name": "Northwind BA", "currency": "USD", "schedule": MONTHLY, **members}
+
+
+def customer(reference: str, **members: Any) -> dict[str, Any]:
+    return {
+        "reference": reference,
+        "kind": "ORGANIZATION",
+        "role": "GROUP_SPONSOR",
+        "legal_name": "Northwind Mills Inc.",
+        "legal_identification": f"98-{reference}",
+        "address": {"line1": "1 Mill Lane", "city": "Austin", "state": "TX", "postal_code": "78701", "country": "US"},
+        **members,
+    }
+
+
+@pytest.fixture
+def service(database: Database, clock: ManualClock) -> Iterator[Service]:
+    """The whole service, with a customer."""
+    system = System(Settings(sandbox=True, rates=Rates(enabled=False)), database, clock)
+    assert system.prepare() == ()
+    with TestClient(create_app(system.services())) as client:
+        service = Service(system, client)
+        service.done("CreateBillingCustomer", customer("C-100"))
+        yield service
+
+
+@pytest.fixture
+def with_calendar(service: Service) -> Service:
+    """The service with a default calendar, so that accounts can be activated."""
+    service.done("CreateBillingCalendar", WEEKEND)
+    service.done("SetDefaultBillingCalendar", {"name": "US-EAST"})
+    return service
+
+
+@pytest.mark.rule("PLT-E03", "PLT-013")
+def test_plt_e03_layers_and_order(service: Service) -> None:
+    events = service.events()
+    document = problem(service.send("CreateBillingAccount", None, "CCA", content=b"{not json"), 403, "FORBIDDEN")
+    assert len(document["problems"]) == 1
+
+    malformed = account_of("C-999", name=7, colour="red")
+    document = problem(service.send("CreateBillingAccount", malformed), 400, "REQUEST_INVALID")
+    assert pointers(document) == ["/name", "/colour"]
+
+    document = problem(service.send("CreateBillingAccount", account_of("C-999")), 404, "CUSTOMER_NOT_FOUND")
+    assert len(document["problems"]) == 1
+
+    # Every registered customer has an address; what can be missing beside the calendar is the e-mail to deliver to.
+    wanted = account_of("C-100", delivery_method="EMAIL")
+    document = problem(service.send("CreateBillingAccount", wanted), 422, "MANDATORY_FIELDS_MISSING")
+    assert [entry["code"] for entry in document["problems"]] == ["MANDATORY_FIELDS_MISSING", "DELIVERY_NOT_POSSIBLE"]
+    assert document["problems"][0]["params"]["fields"] == ["business_calendar"]
+    assert service.events() == events
+
+
+@pytest.mark.rule("PLT-E01", "PLT-004")
+def test_plt_e01_idempotency(with_calendar: Service) -> None:
+    service, account = with_calendar, with_calendar.account()
+    first = {"account": account, "type": "INVOICE", "reason": "audit"}
+    second = {**first, "reason": "dispute"}
+    service.done("CloseBillingAccount", {"account": account, "reason": "CUSTOMER_REQUEST"})
+    problem(service.send("CreateHold", first, key="K1"), 409, "ACCOUNT_NOT_ACTIVE")
+    service.done("ReopenBillingAccount", {"account": account}, "ADM")
+    accepted = service.send("CreateHold", second, key="K1")
+    assert accepted.status_code == 200, accepted.text
+
+    (hold,) = accepted.json()["result"]["holds"]
+    hold_id = hold["hold_id"]
+    service.done("ReleaseHold", {"account": account, "hold_id": hold_id})
+    events = service.events()
+    again = service.send("CreateHold", second, key="K1")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json() == accepted.json()
+    problem(service.send("CreateHold", first, key="K1"), 409, "IDEMPOTENCY_CONFLICT")
+    update = {"account": account, "hold_id": hold_id, "reason": "dispute"}
+    problem(service.send("UpdateHold", update, key="K1"), 409, "IDEMPOTENCY_CONFLICT")
+    assert service.events() == events
+
+
+@pytest.mark.rule("PLT-E05", "PLT-009")
+def test_plt_e05_batch(with_calendar: Service) -> None:
+    service = with_calendar
+    accounts = [service.account() for _ in "ABC"]
+    service.done("CloseBillingAccount", {"account": accounts[1], "reason": "CUSTOMER_REQUEST"})
+
+    def batch(*numbers: str, mode: str = "INDEPENDENT", key: str = "K9") -> Response:
+        commands = [
+            {"name": "UpdateInvoicePreferences", "payload": {"account": number, "content_type": "SUMMARY"}}
+            for number in numbers
+        ]
+        return service.send("batch", {"mode": mode, "commands": commands}, key=key)
+
+    def codes(response: Response) -> list[str | None]:
+        return [result.get("problem", {}).get("code") for result in response.json()["results"]]
+
+    assert codes(batch(*accounts)) == [None, "ACCOUNT_NOT_ACTIVE", None]
+    events = service.events()
+    again = batch(*accounts)
+    assert codes(again) == [None, "ACCOUNT_NOT_ACTIVE", None]
+    assert [result.get("replayed") for result in again.json()["results"]] == [True, None, True]
+    assert service.events() == events
+    problem(batch(*([accounts[0]] * 501), key="K10"), 413, "BATCH_TOO_LARGE")
+    problem(batch(accounts[0], accounts[2], mode="ATOMIC", key="K11"), 400, "REQUEST_INVALID")
+    assert service.events() == events
