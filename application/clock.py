@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,10 @@ from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
+
+_TAILS = 1 << 74
+_LOWER = (1 << 62) - 1
+_TIME = (1 << 48) - 1
 
 
 class Clock(Protocol):
@@ -132,18 +137,20 @@ class UuidSource:
         """`count` fresh ids in increasing order."""
         now = int(self._clock.now().timestamp() * 1000)
         entropy = self._random_bytes(10 + 4 * count)
-        ids = []
+        steps = struct.unpack_from(f"!{count}I", entropy, 10)
         with self._lock:
             if now > self._milliseconds:
                 self._milliseconds = now
                 self._tail = int.from_bytes(entropy[:10], "big") >> 7  # 73 of 74 bits: leaves room to count up
-            for index in range(count):
-                step = int.from_bytes(entropy[10 + 4 * index : 14 + 4 * index], "big") + 1
-                self._tail += step
-                if self._tail >= 1 << 74:
-                    self._milliseconds, self._tail = self._milliseconds + 1, step
-                ids.append(_uuid7(self._milliseconds, self._tail))
-        return ids
+            return [self._next(step + 1) for step in steps]
+
+    def _next(self, step: int) -> UUID:
+        self._tail += step
+        if self._tail >= _TAILS:
+            self._milliseconds, self._tail = self._milliseconds + 1, step
+        # Version 7: time, version, upper 12 bits of the tail, variant, lower 62 bits of the tail.
+        upper, lower = self._tail >> 62, self._tail & _LOWER
+        return UUID(int=(self._milliseconds & _TIME) << 80 | 0x7 << 76 | upper << 64 | 0x2 << 62 | lower)
 
 
 def civil_date(instant: dt.datetime, time_zone: str = "UTC") -> dt.date:
@@ -154,12 +161,6 @@ def civil_date(instant: dt.datetime, time_zone: str = "UTC") -> dt.date:
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
-
-
-def _uuid7(milliseconds: int, tail: int) -> UUID:
-    """Version 7: time, version nibble, upper 12 bits of the tail, variant, lower 62 bits of the tail."""
-    upper, lower = tail >> 62, tail & ((1 << 62) - 1)
-    return UUID(int=(milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | upper << 64 | 0x2 << 62 | lower)
 
 
 def _utc(instant: dt.datetime) -> dt.datetime:

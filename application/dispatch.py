@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -124,8 +124,7 @@ class BatchRefused(Exception):
         super().__init__(", ".join(f"{index}: {refusal}" for index, refusal in self.refusals.items()))
 
 
-@dataclass(frozen=True, slots=True)
-class CommandContext:
+class CommandContext(NamedTuple):
     """One attempt at one command, as the unit of work needs to know it: the request and what the server adds to it."""
 
     request: CommandRequest
@@ -135,16 +134,14 @@ class CommandContext:
     now: dt.datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredAnswer(NamedTuple):
     """What an earlier command of the same client and key was, and what it was answered (PLT-004)."""
 
     fingerprint: bytes
     answer: CommandAnswer
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
+class AuditRecord(NamedTuple):
     """The record of one command, accepted or refused (PLT-078). Of the payload only the fingerprint is kept.
 
     `positions` maps each touched stream to its position after the command; `duration` is in microseconds.

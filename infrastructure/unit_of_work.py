@@ -28,6 +28,7 @@ from domain.errors import Problem, Refusal
 from infrastructure.event_store import streams as stream_store
 from infrastructure.event_store.append import INSERT_UP_TO, NewEvent, Place, conflict, copy_in, insert_call
 from infrastructure.event_store.codec import canonical, named
+from infrastructure.event_store.garbage import without_garbage_collection
 from infrastructure.event_store.hash_chain import Hasher, Origin, StreamName
 from infrastructure.event_store.log import head_call
 from infrastructure.event_store.streams import NO_HEAD, Head
@@ -53,6 +54,7 @@ PROCESSES = ("DRAFT", "GENERATION", "DISCARD", "REGENERATION")
 _SAVEPOINT = Statement("command_savepoint", "SAVEPOINT command")
 _ROLLBACK_TO = Statement("command_rollback", "ROLLBACK TO SAVEPOINT command")
 
+_IDLE = int(psycopg.pq.TransactionStatus.IDLE)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -323,9 +325,9 @@ class PostgresUnitOfWork:
             self._send_unsent()
             self._locked_before = set(self._locked)
         origin = _origin(self._context)
-        pending.recorded_at = recorded_at = pending.recorded_at or self._recorded_at()
-        rows, heads = self._chained(origin, recorded_at)
-        places = self._write(origin, recorded_at, rows, ())
+        pending.recorded_at = recorded_at = self._recorded_at()
+        rows, places = self._write(origin, recorded_at, lambda _: [])
+        heads = _heads(rows, recorded_at)
         for name, head in heads.items():
             stream = pending.streams[name]
             stream.behind_snapshot += head.stream_position - stream.head.stream_position
@@ -359,14 +361,16 @@ class PostgresUnitOfWork:
         dry_run = self._context.request.dry_run
         computed_on = self._log_position() if dry_run else None
         pending = self._pending
-        origin, recorded_at = _origin(self._context), pending.recorded_at or self._recorded_at()
-        rows, heads = self._chained(origin, recorded_at)
-        heads = pending.heads | heads
-        closing = [] if dry_run else self._closing_calls(answer, audit, heads)
-        if commit and not dry_run:
-            closing.append(Call(COMMIT))
-        places = [*pending.places, *self._write(origin, recorded_at, rows, closing)]
-        rows = [*pending.rows, *rows]
+        origin, recorded_at = _origin(self._context), self._recorded_at()
+
+        def closing(heads: Mapping[str, Head]) -> list[Call]:
+            if dry_run:
+                return []
+            calls = self._closing_calls(answer, audit, {**pending.heads, **heads})
+            return [*calls, Call(COMMIT)] if commit else calls
+
+        rows, places = self._write(origin, recorded_at, closing)
+        rows, places = [*pending.rows, *rows], [*pending.places, *places]
         pending.rows = []  # completed: a batch keeps it when it goes on
         if dry_run:
             written = [_written(row, None, msgspec.json.decode(row.payload)) for row in rows]
@@ -385,8 +389,7 @@ class PostgresUnitOfWork:
 
     def roll_back(self) -> None:
         """Undo what was not committed; harmless when nothing is open."""
-        idle = self.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        if not self.connection.closed and not idle:
+        if not self.connection.closed and self.connection.pgconn.transaction_status != _IDLE:
             with suppress(psycopg.OperationalError):  # a lost connection has rolled back by itself
                 self.connection.round_trip(Call(ROLLBACK))
 
@@ -472,16 +475,20 @@ class PostgresUnitOfWork:
 
         decision: the events of one command share their instant, so that no question as of an instant finds half of it.
         """
-        latest = max((event.stream.head.recorded_at for event in self._pending.events), default=NO_HEAD.recorded_at)
-        return max(self._context.now, latest + _MICROSECOND)
+        flushed = self._pending.recorded_at or self._context.now
+        others = (event.stream.head.recorded_at for event in self._pending.events if not self._flushed(event.stream))
+        return max(flushed, max(others, default=NO_HEAD.recorded_at) + _MICROSECOND)
 
-    def _chained(self, origin: Origin, recorded_at: dt.datetime) -> tuple[list[NewEvent], dict[str, Head]]:
-        """The appended events as rows, each chained to the one before it in its stream, and the streams' new heads."""
+    def _flushed(self, stream: _Stream) -> bool:
+        """Whether the stream's head is an event of this command."""
+        return stream.name in self._pending.heads
+
+    def _chained(self, origin: Origin, recorded_at: dt.datetime) -> Iterator[NewEvent]:
+        """The appended events as rows, each chained to the one before it in its stream."""
         hasher = Hasher(origin, recorded_at)
         names: dict[str, StreamName] = {}
         days: dict[dt.date, bytes] = {}
         hashes: dict[str, bytes] = {}
-        rows = []
         events = self._pending.events
         for (stream, position, event, day), event_id in zip(events, self._ids.several(len(events)), strict=True):
             name = stream.name
@@ -498,33 +505,41 @@ class PostgresUnitOfWork:
                 days.get(day) or days.setdefault(day, day.isoformat().encode()),
                 payload,
             )
-            rows.append(NewEvent(name, position, kind, version, event_id, day, previous, digest, payload))
-        heads = {row.stream: Head(row.stream_position, row.hash, recorded_at, 0) for row in rows}
-        return rows, heads
+            yield NewEvent(name, position, kind, version, event_id, day, previous, digest, payload)
 
     def _write(
-        self, origin: Origin, recorded_at: dt.datetime, rows: Sequence[NewEvent], closing: Sequence[Call]
-    ) -> Sequence[Place]:
-        """Write the rows, feed the inline projections, run the closing calls; where the rows were written."""
-        if not rows:
-            if closing:
-                self._read(*closing)
-            return ()
+        self, origin: Origin, recorded_at: dt.datetime, closing: Callable[[Mapping[str, Head]], list[Call]]
+    ) -> tuple[list[NewEvent], list[Place]]:
+        """Write the appended events, feed the inline projections, run the calls that `closing` makes of the new heads.
+
+        The rows, and where they were written.
+        """
+        if not self._pending.events:
+            if calls := closing({}):
+                self._read(*calls)
+            return [], []
+        rows: list[NewEvent] = []
+        places: list[Place] | None = None
         after = max(event.stream.head.transaction for event in self._pending.events)
-        few = len(rows) <= INSERT_UP_TO
-        if few and self._on_events is None:
-            return [Place(*row) for row in self._read(insert_call(origin, recorded_at, rows, after), *closing)[0]]
-        if few:
-            places = [Place(*row) for row in self._read(insert_call(origin, recorded_at, rows, after))[0]]
-        else:
+        chained = self._chained(origin, recorded_at)
+        if len(self._pending.events) > INSERT_UP_TO:
             self._send_unsent()
-            places = copy_in(self.connection, origin, recorded_at, rows, after)
+            with without_garbage_collection():
+                # Rows are made while the server takes in the ones before them.
+                places = copy_in(self.connection, origin, recorded_at, _kept(chained, rows), after)
+        else:
+            rows.extend(chained)
+            insert = insert_call(origin, recorded_at, rows, after)
+            if self._on_events is None:
+                results = self._read(insert, *closing(_heads(rows, recorded_at)))
+                return rows, [Place(*row) for row in results[0]]
+            places = [Place(*row) for row in self._read(insert)[0]]
         if self._on_events is not None:
             with self.connection.cursor() as cursor:
                 self._on_events(cursor, self._recorded(origin, recorded_at, rows, places))
-        if closing:
-            self._read(*closing)
-        return places
+        if calls := closing(_heads(rows, recorded_at)):
+            self._read(*calls)
+        return rows, places
 
     def _recorded(
         self, origin: Origin, recorded_at: dt.datetime, rows: Sequence[NewEvent], places: Sequence[Place]
@@ -569,6 +584,18 @@ class PostgresUnitOfWork:
     def _log_position(self) -> int | None:
         [rows] = self._read(head_call())
         return rows[0][1] if rows else None
+
+
+def _heads(rows: Sequence[NewEvent], recorded_at: dt.datetime) -> dict[str, Head]:
+    """The heads of the streams behind the rows."""
+    return {row.stream: Head(row.stream_position, row.hash, recorded_at, 0) for row in rows}
+
+
+def _kept(rows: Iterable[NewEvent], kept: list[NewEvent]) -> Iterator[NewEvent]:
+    """The rows as they come, each put aside as well."""
+    for row in rows:
+        kept.append(row)
+        yield row
 
 
 def _loaded(stream: _Stream) -> Loaded[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
@@ -39,6 +39,7 @@ _ROW_COLUMNS = (
     ("hash", "bytea"),
     ("payload", "json"),
 )
+# The instant, then the members of an `Origin` in their order.
 _SHARED_COLUMNS = (
     ("recorded_at", "timestamptz"),
     ("actor_kind", "text"),
@@ -87,7 +88,7 @@ def insert_call(origin: Origin, recorded_at: dt.datetime, events: Sequence[NewEv
 
     `after` is the highest transaction that wrote a stream these events continue. Failures: see `conflict`.
     """
-    parameters: list[object] = [after, recorded_at, *origin_values(origin)]
+    parameters: list[object] = [after, recorded_at, *origin]
     for event in events:
         parameters.extend(event[:-1])
         parameters.append(event.payload.decode())
@@ -95,7 +96,7 @@ def insert_call(origin: Origin, recorded_at: dt.datetime, events: Sequence[NewEv
 
 
 def copy_in(
-    connection: StoreConnection, origin: Origin, recorded_at: dt.datetime, events: Sequence[NewEvent], after: int
+    connection: StoreConnection, origin: Origin, recorded_at: dt.datetime, events: Iterable[NewEvent], after: int
 ) -> list[Place]:
     """Append many events in the open transaction; their places in the order given. Raises ConcurrencyError."""
     [[own]], [[last]] = connection.round_trip(Call(_TRANSACTION), Call(_LAST_OWN))
@@ -107,20 +108,6 @@ def copy_in(
             copy.write(block)
     [rows] = connection.round_trip(Call(_POSITIONS, [last]))
     return [Place(*row) for row in rows]
-
-
-def origin_values(origin: Origin) -> tuple[object, ...]:
-    """An origin in the order of its columns."""
-    return (
-        origin.actor_kind,
-        origin.actor,
-        origin.client,
-        origin.channel,
-        origin.on_behalf_of,
-        origin.command_id,
-        origin.correlation_id,
-        origin.causation_id,
-    )
 
 
 def conflict(error: BaseException) -> ConcurrencyError | None:
@@ -154,7 +141,7 @@ def _insert(count: int) -> Statement:
     )
 
 
-def _binary_rows(origin: Origin, recorded_at: dt.datetime, events: Sequence[NewEvent]) -> Iterator[bytes]:
+def _binary_rows(origin: Origin, recorded_at: dt.datetime, events: Iterable[NewEvent]) -> Iterator[bytes]:
     """The rows in PostgreSQL's binary COPY format, a few hundred at a time so that both sides work at once."""
     shared = _binary_shared(origin, recorded_at)
     count = struct.pack("!h", len(_ROW_COLUMNS) + len(_SHARED_COLUMNS))
@@ -193,7 +180,7 @@ def _binary_rows(origin: Origin, recorded_at: dt.datetime, events: Sequence[NewE
 
 def _binary_shared(origin: Origin, recorded_at: dt.datetime) -> bytes:
     parts = [struct.pack("!iq", 8, (recorded_at - _EPOCH) // _MICROSECOND)]
-    for value in origin_values(origin):
+    for value in origin:
         if isinstance(value, UUID):
             parts.append(_sized(value.bytes))
         else:

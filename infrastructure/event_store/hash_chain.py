@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,8 +20,7 @@ import msgspec
 GENESIS = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """What all events of one command share: who asked for them, through what, and because of what."""
 
     actor_kind: str
@@ -87,8 +86,7 @@ class Hasher:
         return hashlib.sha256(chained + text).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class StreamName:
+class StreamName(NamedTuple):
     """A stream id cut at its colon into JSON strings: the kind of aggregate and the aggregate's own number."""
 
     kind: bytes

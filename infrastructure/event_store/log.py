@@ -8,14 +8,14 @@ for as long as it runs, but never makes them miss an event; the limits of the co
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from application.log import START, LogPosition, RecordedEvent, UnreadableEvent
 from domain.events import UnknownEventError
 from infrastructure.event_store.codec import Decode, Decoders
+from infrastructure.event_store.garbage import without_garbage_collection
 from infrastructure.postgres.connection import Call, Row, Statement, StoreConnection
 
 #: Events one read returns at most, whatever was asked for.
@@ -102,7 +102,7 @@ class EventLog:
 
     def _events(self, rows: Sequence[Row]) -> list[RecordedEvent]:
         decoders = self._decoders
-        with _without_garbage_collection():
+        with without_garbage_collection():
             return [
                 RecordedEvent(
                     position, transaction, stream, stream_position, name, decoders[name, version](payload),
@@ -128,16 +128,3 @@ class _ForgivingDecoders(Decoders):
             reason = str(error)
             self[key] = decode = lambda payload: UnreadableEvent(*key, payload=payload, reason=reason)
             return decode
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """A batch makes tens of thousands of live objects and no garbage; looking for it would take half the time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

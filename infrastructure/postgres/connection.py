@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _BINARY = 1
 _XID8 = 5069
-_FINE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+# Plain numbers, which compare faster than members of an enumeration.
+_FINE = (int(pq.ExecStatus.COMMAND_OK), int(pq.ExecStatus.TUPLES_OK))
+_SYNC = int(pq.ExecStatus.PIPELINE_SYNC)
 
 
 class Statement(NamedTuple):
@@ -96,13 +98,18 @@ class StoreConnection(psycopg.Connection[Row]):
         results: list[pq.abc.PGresult] = []
         failure: pq.abc.PGresult | None = None
         answers = iter(expected)
+        self._flush()
+        pgconn = self.pgconn
         while True:
-            result = self._next_result()
-            if result is None:
+            while pgconn.is_busy():
+                self._poll.poll()
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is None:  # parts one statement's results from the next one's
                 continue
             status = result.status
-            if status == pq.ExecStatus.PIPELINE_SYNC:
-                break
+            if status == _SYNC:
+                return results, failure
             name = next(answers)
             if status not in _FINE:
                 failure = failure or result
@@ -110,21 +117,17 @@ class StoreConnection(psycopg.Connection[Row]):
                 results.append(result)
             else:
                 self._ready.add(name)
-        return results, failure
 
-    def _next_result(self) -> pq.abc.PGresult | None:
+    def _flush(self) -> None:
+        """Send everything. If that is more than the socket takes, read meanwhile, or both sides wait for ever."""
         pgconn = self.pgconn
-        while pgconn.flush():  # more to send than the socket takes: read meanwhile, or both sides wait for ever
+        while pgconn.flush():
             self._poll.modify(pgconn.socket, select.POLLIN | select.POLLOUT)
             try:
                 if self._poll.poll()[0][1] & select.POLLIN:
                     pgconn.consume_input()
             finally:
                 self._poll.modify(pgconn.socket, select.POLLIN)
-        while pgconn.is_busy():
-            self._poll.poll()
-            pgconn.consume_input()
-        return pgconn.get_result()
 
     def _rows(self, result: pq.abc.PGresult) -> list[Row]:
         count = result.ntuples
