@@ -33,7 +33,7 @@ class Event:
     hash: str = strawberry.field(description="Its link of the stream's hash chain, hexadecimal.")
 
 
-_COLUMNS = (
+EVENT_COLUMNS = (
     "position, event_id::text, type, schema_version, stream, stream_position, effective_date, recorded_at, actor,"
     " actor_kind, channel, command_id::text, correlation_id::text, causation_id::text, payload::text as payload,"
     " encode(hash, 'hex') as hash"
@@ -52,7 +52,7 @@ def stream_history(
     fingerprint = fingerprint_of("history", sorted(streams), {"as_of": as_of})
     found = check_page(first, after, fingerprint, 2)
     rows = context.session.fetch(
-        f"select {_COLUMNS}, transaction::text as transaction from event where stream = any(%(streams)s)"
+        f"select {EVENT_COLUMNS}, transaction::text as transaction from event where stream = any(%(streams)s)"
         " and (%(as_of)s::timestamptz is null or recorded_at <= %(as_of)s)"
         " and (transaction, position) > (%(transaction)s::xid8, %(position)s::bigint)"
         " order by event.transaction, event.position limit %(rows)s",

@@ -14,14 +14,15 @@ from typing import Any, Final
 
 import psycopg
 import strawberry
-from graphql import GraphQLError, GraphQLSyntaxError, parse
+from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, OperationDefinitionNode, parse
+from graphql import OperationType as GraphQLOperationType
 from strawberry.types.graphql import OperationType
 
 from api.graphql.context import Context
 from api.graphql.limits import TOKEN_LIMIT, check_limits, wanted_position
 from application.clock import Clock
 from application.command import Principal
-from domain.errors import Problem, Refusal
+from domain.errors import Problem, Refusal, refuse
 from projections.engine import ReadModels
 from projections.engine.session import DEFAULT_WAIT
 
@@ -51,6 +52,7 @@ class Executor:
         """The answer document: data, errors, and in its extensions how fresh it is."""
         try:
             document = parse(request.query, max_tokens=TOKEN_LIMIT)
+            _check_operation(document, request.operation)
             check_limits(document, request.variables)
             position, wait = wanted_position(document, request.variables, request.operation)
             positions = [value for value in (request.min_position, position) if value is not None]
@@ -82,6 +84,19 @@ class Executor:
             answer["errors"] = [_told(error) for error in result.errors]
         answer["extensions"] = freshness
         return answer
+
+
+def _check_operation(document: DocumentNode, name: str | None) -> None:
+    """Raises REQUEST_INVALID unless one query is meant: this service is written to by commands alone."""
+    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    if name is not None:
+        operations = [one for one in operations if one.name is not None and one.name.value == name]
+    if len(operations) != 1:
+        raise refuse(
+            "REQUEST_INVALID", "the document needs one operation, or the name of one", pointer="/operationName"
+        )
+    if operations[0].operation is not GraphQLOperationType.QUERY:
+        raise refuse("REQUEST_INVALID", "only queries: what changes anything is a command", pointer="/query")
 
 
 def _told(error: Any) -> dict[str, Any]:

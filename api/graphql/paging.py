@@ -27,6 +27,7 @@ LARGEST_PAGE = 200
 COUNTED = 10_000
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 First = Annotated[int, strawberry.argument(description=f"Rows of the page, 1 to {LARGEST_PAGE}.")]
 After = Annotated[str | None, strawberry.argument(description="The end cursor of the page before.")]
@@ -54,6 +55,14 @@ class Connection(Generic[T]):
     nodes: list[T] = strawberry.field(description="The rows.")
     page_info: PageInfo = strawberry.field(description="Where the page ends.")
     total_count: int | None = strawberry.field(description=f"All rows of the list; null above {COUNTED}.")
+
+    def mapped(self, node: Callable[[T], U]) -> Connection[U]:
+        """The page with other nodes."""
+        nodes = [node(one) for one in self.nodes]
+        return connection(
+            nodes, [edge.cursor for edge in self.edges], self.page_info.has_next_page,
+            self.page_info.has_previous_page, self.total_count,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from strawberry.tools import merge_types
 
 from api.graphql.accounts import AccountQueries
 from api.graphql.invoices import InvoiceQueries
+from api.graphql.members import MemberQueries
 from api.graphql.operations import OperationQueries
 from api.graphql.payments import PaymentQueries
 from api.graphql.scalars import SCALARS
 
 #: The rooms' queries. Whoever adds a room adds its class here.
-QUERIES: tuple[type, ...] = (AccountQueries, InvoiceQueries, PaymentQueries, OperationQueries)
+QUERIES: tuple[type, ...] = (AccountQueries, InvoiceQueries, PaymentQueries, MemberQueries, OperationQueries)
 
 
 class _Schema(strawberry.Schema):

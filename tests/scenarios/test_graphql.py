@@ -36,5 +36,130 @@ def test_an_account_with_everything_on_it(world: World) -> None:
         reference="CHK-1", allocation="RULES",
     )  # fmt: skip
     found = world.query(_ACCOUNT, account=account.lower())["billingAccount"]
-    print(found)
     assert found["balances"]["dueAndUnpaid"] == {"amount": "50.00", "currency": "USD"}
+    [invoice] = found["invoices"]["nodes"]
+    assert (invoice["status"], invoice["remainingDue"]["amount"]) == ("PARTIALLY_PAID", "50.00")
+    assert invoice["payments"] == [{"payment": "PAY-00000001", "allocated": {"amount": "250.00"}}]
+    assert [item["amount"]["amount"] for item in invoice["items"]["nodes"]] == ["100.00", "200.00"]
+    [payment] = found["payments"]["nodes"]
+    allocated = [part["amount"]["amount"] for part in payment["allocations"]["nodes"]]
+    assert allocated == ["83.33", "166.67"]
+    assert [one["memberBalance"]["amount"] for one in found["memberBalances"]["nodes"]] == ["16.67", "33.33"]
+    assert found["history"]["nodes"][0]["type"] == "BillingAccountCreated"
+    assert found["history"]["pageInfo"]["hasNextPage"]
+
+
+_MEMBER = """
+query ($member: String!, $account: String!) {
+  memberRecord(number: $member) { number state badges version placements { account start end }
+    versions { number status type } anyb { total { amount } held } transactions { transactionId type status version } }
+  modalPremiumHistory(memberRecord: $member) { nodes { version versionStatus originVersion transactionType effectiveDate
+    modalAmount { amount } proratedAmount { amount } days flags current } }
+  memberTransactions(memberRecord: $member) { totalCount nodes { transactionId status rolledOnFrom causedBackOff } }
+  memberAnyb(memberRecord: $member) { total { amount } items { modalStart invoiced { amount } corrected { amount }
+    amount { amount } sources } }
+  accountAnyb(account: $account) { total { amount } heldMembers members { nodes { memberRecord total { amount } } } }
+  modalCharges(memberRecord: $member, account: $account, from: "2025-01-01", to: "2025-03-31") {
+    periodStart net { amount } days whole billingStart invoices }
+  premiumProjection(memberRecord: $member, account: $account, from: "2025-04-01", months: 3) {
+    periodStart net { amount } }
+  premiumWaivers(memberRecord: $member) { waiverId start end }
+  rollOnPending { totalCount nodes { memberRecord causedBy backedOff { transactionId } } }
+  explainCharge(memberRecord: $member, account: $account, coverage: "LIFE", periodStart: "2025-01-01") {
+    basis paymode modalAmount { amount } gross { amount } coefficient
+    pieces { start end days unrounded annualAmount { amount } sources } transactions { transactionId effectiveDate } }
+  explainAnyb(memberRecord: $member, account: $account) { item { amount { amount } } invoices
+    corrected { gross { amount } } transactions { transactionId } events { type position } }
+}
+"""
+
+
+def test_a_member_with_an_out_of_sequence_change(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    world.do("GenerateInvoice", account=account, confirmed=True)
+    world.on("2025-01-20")
+    for transaction, day, annual in (("AM-2", "2025-03-01", "1440.00"), ("AM-1", "2025-01-16", "1320.00")):
+        world.do(
+            "ApplyAmendment", transaction_id=transaction, member_record="MR-1", effective_date=day, kinds=["GENERAL"],
+            amounts=[{"coverage": "LIFE", "annual_amount": annual}],
+        )  # fmt: skip
+    found = world.query(_MEMBER, account=account, member="MR-1")
+    assert found["memberRecord"]["badges"] == ["ROLL_ON_PENDING"]
+    statuses = {one["number"]: one["status"] for one in found["memberRecord"]["versions"]}
+    assert statuses == {1: "INACTIVE", 2: "ACTIVE", 3: "PENDING"}
+    assert found["memberAnyb"]["total"]["amount"] == "0.00"  # held at what was last published
+    assert found["accountAnyb"]["heldMembers"] == 1
+    [pending] = found["rollOnPending"]["nodes"]
+    assert pending == {"memberRecord": "MR-1", "causedBy": "AM-1", "backedOff": [{"transactionId": "AM-2"}]}
+    assert [one["net"]["amount"] for one in found["modalCharges"]] == ["100.00", "100.00", "120.00"]
+    world.do("InstructRollOn", member_record="MR-1", decisions=[{"transaction_id": "AM-2", "action": "ROLL_ON"}])
+    found = world.query(_MEMBER, account=account, member="MR-1")
+    assert found["rollOnPending"]["totalCount"] == 0
+    # 15 days at 1200.00 and 16 at 1320.00 a year: 49.32 + 57.86, rounded once.
+    assert [one["net"]["amount"] for one in found["modalCharges"]] == ["107.18", "110.00", "120.00"]
+    [item] = found["memberAnyb"]["items"]
+    assert (item["invoiced"]["amount"], item["corrected"]["amount"]) == ("100.00", "107.18")
+    [explained] = found["explainCharge"]
+    assert [(piece["days"], piece["unrounded"]) for piece in explained["pieces"]] == [
+        (15, "360000/73"),
+        (16, "422400/73"),
+    ]
+    [unbilled] = found["explainAnyb"]
+    assert unbilled["corrected"]["gross"]["amount"] == "107.18"
+    assert unbilled["invoices"] == ["INV-00000001"]
+    current = [row for row in found["modalPremiumHistory"]["nodes"] if row["current"]]
+    assert [(row["effectiveDate"], row["originVersion"]) for row in current] == [
+        ("2025-03-01", 4), ("2025-02-01", 3), ("2025-01-16", 3), ("2025-01-01", 1),
+    ]  # fmt: skip
+
+
+_HOSTILE = {
+    "deep": '{ billingAccount(number: "X") { invoices { nodes { items { edges { node { invoice } } } payments { record }'
+    " history { edges { node { payload } } } } } " + "} }",
+    "wide": "{" + " ".join(f"a{i}: freshness {{ position }}" for i in range(600)) + "}",
+    "huge page": "{ billingAccounts(first: 100000) { nodes { number } } }",
+    "cursor": '{ billingAccounts(after: "nonsense") { nodes { number } } }',
+    "type": "{ billingAccount(number: 7) { number } }",
+    "syntax": "{ billingAccount(",
+    "unknown": "{ secrets }",
+    "mutation": "mutation { x }",
+    "loop": "query { ...A } fragment A on Query { freshness { position } ...A }",
+}
+
+
+def test_hostile_queries_are_refused_and_write_nothing(world: World) -> None:
+    token = world.system.issuer.token("ann", world.roles)
+    for name, text in _HOSTILE.items():
+        response = world.client.post("/v1/graphql", json={"query": text}, headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200, (name, response.text)
+        if name != "deep":
+            codes = {error["extensions"]["code"] for error in response.json()["errors"]}
+            assert codes <= {"REQUEST_INVALID", "QUERY_TOO_COMPLEX", "CURSOR_INVALID"}, (name, codes)
+
+
+def test_every_field_needs_its_privilege(world: World) -> None:
+    text = "{ billingAccounts { nodes { number } } } "
+    for roles, allowed in ((("BOF",), True), (("HUB",), False)):
+        token = world.system.issuer.token("eve", roles)
+        response = world.client.post(
+            "/v1/graphql", json={"query": text}, headers={"Authorization": f"Bearer {token}"}
+        ).json()
+        assert ("errors" not in response) is allowed
+        if not allowed:
+            assert response["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+def test_one_reads_ones_own_writes(world: World) -> None:
+    token = world.system.issuer.token("ann", world.roles)
+    headers = {"Authorization": f"Bearer {token}"}
+    world.calendar()
+    position = world.client.post("/v1/graphql", json={"query": "{ freshness { position } }"}, headers=headers).json()
+    reached = position["data"]["freshness"]["position"]
+    text = "query ($p: Position) { billingAccounts(minPosition: $p, waitMs: 50) { totalCount } }"
+    for wanted, code in ((reached, None), (reached + 5, "PROJECTION_BEHIND")):
+        answer = world.client.post(
+            "/v1/graphql", json={"query": text, "variables": {"p": wanted}}, headers=headers
+        ).json()
+        assert (answer["errors"][0]["extensions"]["code"] if "errors" in answer else None) == code

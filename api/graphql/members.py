@@ -1,0 +1,625 @@
+"""Member records: the record, its modal premium history, its transactions, what it costs and what is not billed yet."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import strawberry
+
+from api.graphql.context import Context
+from api.graphql.events import EVENT_COLUMNS, Event, event_of, stream_history
+from api.graphql.guard import needs, read
+from api.graphql.member_types import (
+    AnybItem,
+    Charge,
+    ChargeExplanation,
+    MemberTransaction,
+    ModalPremium,
+    anyb_item_of,
+    charge_of,
+    explanation_of,
+    modal_premium_of,
+    transaction_of,
+)
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing, page_of
+from api.graphql.reading import reading
+from api.graphql.scalars import Money, Position, money
+from application.invoices import members_of
+from application.members import invoiced_amounts
+from application.pricing import account_terms
+from domain.accounts.account import ACCOUNT
+from domain.errors import refuse
+from domain.members.events import ModalPremiumRow, ModalPremiumVersionCreated, VersionStatus
+from domain.members.record import MEMBER_RECORD
+from domain.members.record import MemberRecord as RecordState
+from domain.members.views import badges, derived_state, placement_history
+from domain.premium.account_terms import AccountTerms
+from domain.premium.charges import PROJECTION_MONTHS, billing_period_of, charges, project
+from domain.premium.charges import Charge as DomainCharge
+from domain.premium.explanation import explain_charge
+from domain.premium.timeline import Timeline
+from domain.premium.transactions import PolicyTransaction, TransactionType
+from infrastructure.event_store import streams as stream_store
+from infrastructure.event_store.codec import decoders
+
+_DAY = dt.timedelta(days=1)
+#: Days of charges that one query shows at most.
+_LONGEST = 3_660
+
+_Rows = tuple[ModalPremiumRow, ...]
+
+
+@strawberry.type(description="Days on which an account bills the record.")
+class Placement:
+    account: str = strawberry.field(description="The account.")
+    start: dt.date = strawberry.field(description="The first day.")
+    end: dt.date | None = strawberry.field(description="The last day; null: open.")
+    direct: bool = strawberry.field(description="Whether it is an individual direct account.")
+    root_fallback: bool = strawberry.field(description="Whether it is the root's account for want of another.")
+
+
+@strawberry.type(description="A version of the modal premium (PRM-040, PRM-043).")
+class PremiumVersion:
+    number: int = strawberry.field(description="Its number, from 1.")
+    status: str = strawberry.field(description="ACTIVE, PENDING, INACTIVE or OBSOLETE.")
+    transaction_id: str = strawberry.field(description="The transaction that made it.")
+    type: str = strawberry.field(description="The type of that transaction.")
+    effective_date: dt.date = strawberry.field(description="Its effective date.")
+    seasonal: bool = strawberry.field(description="Whether it is a seasonal update.")
+
+
+@strawberry.type(description="Days on which premium is waived.")
+class PremiumWaiver:
+    waiver_id: str = strawberry.field(description="Its id.")
+    transaction_id: str = strawberry.field(description="The transaction that began it.")
+    source: str | None = strawberry.field(description="Where it comes from.")
+    start: dt.date = strawberry.field(description="The first waived day.")
+    end: dt.date | None = strawberry.field(description="The last waived day; null: open.")
+    coverages: list[str] = strawberry.field(description="The coverages; empty: all.")
+    status: str = strawberry.field(description="The status of its transaction.")
+
+
+@strawberry.type(description="What is not billed yet of a member record (PRM-120 to PRM-127).")
+class MemberAnyb:
+    member_record: str = strawberry.field(description="The member record.")
+    total: Money = strawberry.field(description="The sum over its accounts.")
+    held: bool = strawberry.field(description="Whether a roll-on is undecided: these are the last published figures.")
+    items: list[AnybItem] = strawberry.field(description="Charge by charge.")
+
+
+@strawberry.type(description="A member record.")
+class MemberRecord:
+    number: strawberry.ID = strawberry.field(description="Its number.")
+    customer: str = strawberry.field(description="The person's customer number.")
+    master_policy: str = strawberry.field(description="The master policy.")
+    locked: bool = strawberry.field(description="Whether a roll-on is undecided.")
+
+    @strawberry.field(description="From when it is covered.")
+    async def effective_date(self, info: strawberry.Info) -> dt.date:
+        return (await self._state(info.context)).effective_date
+
+    @strawberry.field(description="FUTURE, IN_FORCE, STOPPED, LAPSED or ENDED, on a day (default: today).")
+    async def state(self, info: strawberry.Info, on: dt.date | None = None) -> str:
+        return str(derived_state(await self._state(info.context), on or info.context.today()))
+
+    @strawberry.field(description="Its marks on a day (default: today).")
+    async def badges(self, info: strawberry.Info, on: dt.date | None = None) -> list[str]:
+        return [str(badge) for badge in badges(await self._state(info.context), on or info.context.today())]
+
+    @strawberry.field(description="The accounts that bill it, in order.")
+    async def placements(self, info: strawberry.Info) -> list[Placement]:
+        return [
+            Placement(
+                account=one.account,
+                start=one.start,
+                end=None if one.end is None else one.end - _DAY,
+                direct=one.direct,
+                root_fallback=one.root_fallback,
+            )
+            for one in placement_history(await self._state(info.context))
+        ]
+
+    @strawberry.field(description="The versions of its modal premium.")
+    async def versions(self, info: strawberry.Info) -> list[PremiumVersion]:
+        return versions_of(await self._state(info.context))
+
+    @strawberry.field(
+        description="Its transactions. Needs `modalhistory.view`.", permission_classes=[needs("modalhistory.view")]
+    )
+    async def transactions(self, info: strawberry.Info) -> list[MemberTransaction]:
+        state = await self._state(info.context)
+        return [transaction_of(one, state.currency) for one in _sorted(state)]
+
+    @strawberry.field(description="What is not billed yet. Needs `anyb.view`.", permission_classes=[needs("anyb.view")])
+    async def anyb(self, info: strawberry.Info) -> MemberAnyb:
+        return anyb_of(await self._state(info.context))
+
+    @strawberry.field(description="The position of its stream, for `expected_version`.")
+    async def version(self, info: strawberry.Info) -> int:
+        loaded = await info.context.state_of(MEMBER_RECORD, str(self.number))
+        return 0 if loaded is None else int(loaded.version)
+
+    @strawberry.field(description="What happened to it, in order; `asOf` limits it to what was recorded by then.")
+    def history(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
+    ) -> Connection[Event]:
+        return stream_history(info.context, [MEMBER_RECORD.stream(str(self.number))], first, after, as_of)
+
+    async def _state(self, context: Context) -> RecordState:
+        loaded = await context.state_of(MEMBER_RECORD, str(self.number))
+        assert loaded is not None
+        return loaded.state
+
+
+@strawberry.type(description="A member record that waits for decisions on backed-off transactions (PRM-110).")
+class PendingRollOn:
+    member_record: str = strawberry.field(description="The member record.")
+    master_policy: str = strawberry.field(description="The master policy.")
+    accounts: list[str] = strawberry.field(description="The accounts that bill it.")
+    caused_by: str = strawberry.field(description="The transaction that came out of sequence.")
+    mode: str = strawberry.field(description="AUTOMATIC or INSTRUCTED.")
+    requested_at: dt.datetime = strawberry.field(description="Since when.")
+    days_pending: int = strawberry.field(description="Whole days since then.")
+    backed_off: list[MemberTransaction] = strawberry.field(description="The transactions to decide on, in order.")
+
+
+@strawberry.type(description="How an unbilled amount comes about: what was invoiced, what it should be, and why.")
+class AnybExplanation:
+    item: AnybItem = strawberry.field(description="The unbilled amount.")
+    invoices: list[str] = strawberry.field(description="The live invoices that carry the charge.")
+    corrected: ChargeExplanation | None = strawberry.field(description="The charge of today; null: it costs nothing.")
+    transactions: list[MemberTransaction] = strawberry.field(description="The transactions behind the difference.")
+    events: list[Event] = strawberry.field(description="The events that recorded them.")
+
+
+def require_member(context: Context, number: str, as_of: dt.datetime | None = None) -> RecordState:
+    """The state of a record, as it was known at an instant. Raises MEMBER_RECORD_NOT_FOUND."""
+    if as_of is None:
+        loaded = context.state(MEMBER_RECORD, number)
+        if loaded is not None:
+            return loaded.state
+    else:
+        stream = MEMBER_RECORD.stream(number)
+        [found] = context.session.fetch(
+            "select coalesce(max(stream_position), 0) as version from event"
+            " where stream = %(stream)s and recorded_at <= %(as_of)s",
+            {"stream": stream, "as_of": as_of},
+        )
+        if found["version"]:
+            [rows] = context.connection.round_trip(stream_store.up_to_call(stream, found["version"]))
+            for _, folded in stream_store.fold_rows(MEMBER_RECORD, rows):
+                return folded.state
+    raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/memberRecord")
+
+
+def versions_of(state: RecordState) -> list[PremiumVersion]:
+    """The versions of a record."""
+    return [
+        PremiumVersion(
+            number=one.number,
+            status=str(one.status),
+            transaction_id=one.origin,
+            type=str(one.type),
+            effective_date=one.effective_date,
+            seasonal=one.seasonal,
+        )
+        for one in state.versions
+    ]
+
+
+def anyb_of(state: RecordState) -> MemberAnyb:
+    """What was last published as not billed yet."""
+    items = [anyb_item_of(line, one.account, state.currency) for one in state.anyb if one.lines for line in one.lines]
+    total = sum(one.total for one in state.anyb)
+    return MemberAnyb(
+        member_record=state.number, total=money(total, state.currency), held=state.is_roll_on_pending, items=items
+    )
+
+
+def _sorted(state: RecordState, descending: bool = False) -> list[PolicyTransaction]:
+    return sorted(
+        state.transactions, key=lambda one: (one.effective_date, one.recorded_at, one.order), reverse=descending
+    )
+
+
+def history_of(context: Context, number: str, as_of: dt.datetime | None, all_versions: bool) -> list[ModalPremium]:
+    """The rows of the history screen: in their origin version, and those of the ACTIVE one; or every version's copy."""
+    state = require_member(context, number, as_of)
+    transactions = {one.transaction_id: one for one in state.transactions}
+    statuses = {one.number: one.status for one in state.versions}
+    direct = set(state.direct_accounts)
+    rows: dict[tuple[Any, ...], ModalPremium] = {}
+    for version, shown, added in _rows_by_version(context, number, as_of):
+        status = statuses.get(version, VersionStatus.OBSOLETE)
+        for row in shown:
+            if not (all_versions or status in (VersionStatus.ACTIVE, VersionStatus.PENDING) or row in added):
+                continue
+            place = (version, row.effective, row.account, row.key)
+            rows[place] = modal_premium_of(row, state, version, status, transactions, later_date=row.account in direct)
+    ordered = sorted(
+        rows.items(),
+        key=lambda one: (one[0][3], -one[0][0], -one[0][1].toordinal(), one[0][2]),
+    )
+    return [row for _, row in ordered]
+
+
+def _rows_by_version(
+    context: Context, number: str, as_of: dt.datetime | None
+) -> list[tuple[int, tuple[Any, ...], tuple[Any, ...]]]:
+    """Each version with the rows it shows and those it added, from the events that made them."""
+    condition = "" if as_of is None else " and recorded_at <= %(as_of)s"
+    [found] = context.session.fetch(
+        f"select coalesce(max(stream_position), 0) as version from event where stream = %(stream)s{condition}",
+        {"stream": MEMBER_RECORD.stream(number), "as_of": as_of},
+    )
+    [rows] = context.connection.round_trip(stream_store.up_to_call(MEMBER_RECORD.stream(number), found["version"]))
+    shown: _Rows = ()
+    versions: dict[int, tuple[_Rows, _Rows]] = {}
+    for row in rows:
+        name, version, payload = row[2], row[3], row[4]
+        if name != ModalPremiumVersionCreated.__name__:
+            continue
+        made = decoders[name, version](payload)
+        gone = {(one.account, one.key, one.effective) for one in made.withdrawn}
+        shown = (*(one for one in shown if (one.account, one.key, one.effective) not in gone), *made.rows)
+        added = versions.get(made.version, ((), ()))[1]
+        versions[made.version] = (shown, (*added, *made.rows))
+    return [(version, *parts) for version, parts in versions.items()]
+
+
+# --- Charges ---------------------------------------------------------------------------------------------------------
+
+
+def _priced(context: Context, account: str, number: str) -> tuple[RecordState, Timeline, AccountTerms]:
+    """A record with the timeline it is billed by, and the account's terms."""
+    unit = reading(context)
+    loaded = context.state(ACCOUNT, account)
+    if loaded is None:
+        raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer="/account")
+    terms = account_terms(unit, loaded.state)
+    for portion in members_of(unit, [number]):
+        for member in portion:
+            return member.record, member.timeline, terms
+    raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/memberRecord")
+
+
+def _shown(
+    context: Context, account: str, number: str, found: list[DomainCharge], terms: AccountTerms, currency: str
+) -> list[Charge]:
+    """Charges with the invoicing period each is billed in, the one it was first invoiced for if it was (INV-021)."""
+    invoiced = invoiced_amounts(reading(context), account, [number]).get(number, ())
+    kept = {one.key: one.billing_start for one in invoiced}
+    carried = _carried(context, account, number)
+    shown = []
+    for charge in found:
+        start = kept.get(charge.key)
+        period = billing_period_of(charge, terms) if start is None else terms.invoicing.period_at(start)
+        place = (charge.item.coverage, charge.sequence, charge.period_start)
+        shown.append(charge_of(charge, currency, period, carried.get(place, [])))
+    return shown
+
+
+def _carried(context: Context, account: str, number: str) -> dict[tuple[Any, ...], list[str]]:
+    """Live invoices by coverage, sequence and modal period."""
+    rows = context.rows(
+        "select distinct t.coverage, t.sequence_root, t.modal_start, i.invoice from {item} as i"
+        " join {invoice} as v on v.invoice = i.invoice and v.live and v.account = %(account)s"
+        " join {term} as t on t.invoice = i.invoice and t.term = i.term where i.member = %(member)s order by i.invoice",
+        {"account": account, "member": number},
+    )
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for row in rows:
+        found.setdefault((row["coverage"], row["sequence_root"], row["modal_start"]), []).append(row["invoice"])
+    return found
+
+
+def explain_of(
+    context: Context, account: str, number: str, coverage: str, period_start: dt.date, sequence: str | None
+) -> list[ChargeExplanation]:
+    """How the charges of a coverage in the modal period that begins on a day come about."""
+    record, timeline, terms = _priced(context, account, number)
+    found = [
+        one
+        for one in charges(timeline, terms, period_start, period_start + _DAY)
+        if one.item.coverage == coverage and one.period_start == period_start and sequence in (None, one.sequence)
+    ]
+    shown = _shown(context, account, number, found, terms, record.currency)
+    return [
+        explanation_of(explain_charge(timeline, terms, charge), told, record)
+        for charge, told in zip(found, shown, strict=True)
+    ]
+
+
+def _check_span(first: dt.date, last: dt.date) -> None:
+    if first > last:
+        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/from")
+    if (last - first).days > _LONGEST:
+        raise refuse("REQUEST_INVALID", f"at most {_LONGEST} days", pointer="/to")
+
+
+_MEMBERS = Listing(
+    "member records",
+    """
+    select m.* from {member} as m
+     where (%(master_policy)s::text is null or m.master_policy = %(master_policy)s)
+       and (%(customer)s::text is null or m.customer = %(customer)s)
+       and (%(number)s::text is null or starts_with(m.member, %(number)s))
+       and (%(locked)s::boolean is null or m.locked = %(locked)s)
+       and (%(account)s::text is null or exists (select from {placement} as p
+            where p.member = m.member and p.account = %(account)s
+              and (%(day)s::date is null or (p.first_day <= %(day)s and %(day)s < p.end_day))))
+    """,
+    (("member", False),),
+    ("text",),
+)
+
+
+def _record(row: dict[str, Any]) -> MemberRecord:
+    return MemberRecord(
+        number=strawberry.ID(row["member"]),
+        customer=row["customer"],
+        master_policy=row["master_policy"],
+        locked=row["locked"],
+    )
+
+
+@strawberry.type
+class MemberQueries:
+    """The root fields of member records."""
+
+    @read("member.view", "One member record; null when there is none.")
+    def member_record(
+        self, info: strawberry.Info, number: str, min_position: Position | None = None, wait_ms: int | None = None
+    ) -> MemberRecord | None:
+        rows = info.context.rows("select * from {member} where member = %(number)s", {"number": number})
+        return _record(rows[0]) if rows else None
+
+    @read("member.view", "Member records by number; all criteria hold together. `number` is a prefix.")
+    def member_records(
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        account: str | None = None,
+        on: dt.date | None = None,
+        master_policy: str | None = None,
+        customer: str | None = None,
+        number: str | None = None,
+        locked: bool | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[MemberRecord]:
+        parameters = {
+            "account": account, "day": on, "master_policy": master_policy, "customer": customer, "number": number,
+            "locked": locked,
+        }  # fmt: skip
+        return _MEMBERS.page(info.context, parameters, first, after, _record)
+
+    @read(
+        "modalhistory.view",
+        "The modal premium history: rows in their origin version and those of the ACTIVE version, by coverage and plan,"
+        " version descending, then effective date descending; with `allVersions` every copy.",
+    )
+    def modal_premium_history(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        all_versions: bool = False,
+        as_of: dt.datetime | None = None,
+        on: dt.date | None = None,
+        coverage: str | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[ModalPremium]:
+        rows = history_of(info.context, member_record, as_of, all_versions)
+        if on is not None:
+            rows = [row for row in rows if row.effective_date <= on]
+        if coverage is not None:
+            rows = [row for row in rows if row.item.coverage == coverage]
+        return page_of(
+            rows, f"history {member_record} {all_versions} {as_of} {on} {coverage}", first, after, lambda row: row
+        )
+
+    @read("modalhistory.view", "The transactions of a record by effective date, then by recording.")
+    def member_transactions(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        type: str | None = None,
+        status: str | None = None,
+        date_from: dt.date | None = None,
+        date_to: dt.date | None = None,
+        descending: bool = False,
+        as_of: dt.datetime | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[MemberTransaction]:
+        state = require_member(info.context, member_record, as_of)
+        found = [
+            one
+            for one in _sorted(state, descending)
+            if type in (None, one.type)
+            and status in (None, one.status)
+            and (date_from is None or one.effective_date >= date_from)
+            and (date_to is None or one.effective_date <= date_to)
+        ]
+        name = f"transactions {member_record} {type} {status} {date_from} {date_to} {descending} {as_of}"
+        return page_of(found, name, first, after, lambda one: transaction_of(one, state.currency))
+
+    @read("modalhistory.view", "Records that wait for decisions on backed-off transactions, by record number.")
+    async def roll_on_pending(
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        master_policy: str | None = None,
+        account: str | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[PendingRollOn]:
+        context: Context = info.context
+        parameters = {
+            "account": account, "day": None, "master_policy": master_policy, "customer": None, "number": None,
+            "locked": True,
+        }  # fmt: skip
+        page = _MEMBERS.page(context, parameters, first, after, lambda row: str(row["member"]))
+        states = context.states(MEMBER_RECORD, page.nodes)
+        now = context.clock.now()
+
+        def told(state: RecordState) -> PendingRollOn:
+            assert state.lock is not None
+            return PendingRollOn(
+                member_record=state.number,
+                master_policy=state.master_policy,
+                accounts=list(dict.fromkeys(one.account for one in state.placements)),
+                caused_by=state.lock.caused_by,
+                mode=str(state.lock.mode),
+                requested_at=state.lock.requested_at,
+                days_pending=(now - state.lock.requested_at).days,
+                backed_off=[transaction_of(one, state.currency) for one in state.backed_off],
+            )
+
+        return page.mapped(lambda number: told(states[number].state))
+
+    @read("anyb.view", "What is not billed yet of a member record, charge by charge.")
+    def member_anyb(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        account: str | None = None,
+        as_of: dt.datetime | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> MemberAnyb:
+        found = anyb_of(require_member(info.context, member_record, as_of))
+        if account is not None:
+            state = require_member(info.context, member_record, as_of)
+            published = state.anyb_of(account)
+            found.items = [item for item in found.items if item.account == account]
+            found.total = money(published.total if published else 0, state.currency)
+        return found
+
+    @read("modalhistory.view", "What a record costs on an account in the modal periods of some days.")
+    def modal_charges(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        account: str,
+        from_: Annotated[dt.date, strawberry.argument(name="from", description="The first day.")],
+        to: dt.date,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> list[Charge]:
+        _check_span(from_, to)
+        record, timeline, terms = _priced(info.context, account, member_record)
+        found = charges(timeline, terms, from_, to + _DAY)
+        return _shown(info.context, account, member_record, found, terms, record.currency)
+
+    @read("modalhistory.view", "What a record is going to cost on an account from a day on, for 1 to 24 months.")
+    def premium_projection(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        account: str,
+        from_: Annotated[dt.date | None, strawberry.argument(name="from", description="Default: today.")] = None,
+        months: int = 12,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> list[Charge]:
+        if not 1 <= months <= PROJECTION_MONTHS:
+            raise refuse("REQUEST_INVALID", f"1 to {PROJECTION_MONTHS} months", pointer="/months")
+        record, timeline, terms = _priced(info.context, account, member_record)
+        found = project(timeline, terms, from_ or info.context.today(), months)
+        return _shown(info.context, account, member_record, found, terms, record.currency)
+
+    @read("modalhistory.view", "The waivers of a record, by start.")
+    def premium_waivers(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        as_of: dt.datetime | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> list[PremiumWaiver]:
+        state = require_member(info.context, member_record, as_of)
+        ends = {
+            one.waiver_id: one.effective_date
+            for one in state.active_transactions
+            if one.type is TransactionType.WAIVER_REMOVE and one.in_force
+        }
+        return [
+            PremiumWaiver(
+                waiver_id=one.waiver_id or one.transaction_id,
+                transaction_id=one.transaction_id,
+                source=None if one.waiver_source is None else str(one.waiver_source),
+                start=one.effective_date,
+                end=None if (end := ends.get(one.waiver_id) or one.until) is None else end - _DAY,
+                coverages=list(one.coverages),
+                status=str(one.status),
+            )
+            for one in _sorted(state)
+            if one.type is TransactionType.WAIVER_ADD
+        ]
+
+    @read("modalhistory.view", "How a charge comes about: transactions, pieces, proration, rounding, sequences.")
+    def explain_charge(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        account: str,
+        coverage: str,
+        period_start: dt.date,
+        sequence: str | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> list[ChargeExplanation]:
+        return explain_of(info.context, account, member_record, coverage, period_start, sequence)
+
+    @read("anyb.view", "How what is not billed yet of a record comes about, charge by charge.")
+    def explain_anyb(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        account: str,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> list[AnybExplanation]:
+        context: Context = info.context
+        state = require_member(context, member_record)
+        transactions = {one.transaction_id: one for one in state.transactions}
+        carried = _carried(context, account, member_record)
+        explained = []
+        for item in anyb_of(state).items:
+            if item.account != account:
+                continue
+            found = explain_of(context, account, member_record, item.item.coverage, item.modal_start, item.sequence)
+            corrected = next((one for one in found if one.charge.item == item.item), None)
+            explained.append(
+                AnybExplanation(
+                    item=item,
+                    invoices=carried.get((item.item.coverage, item.sequence, item.modal_start), []),
+                    corrected=corrected,
+                    transactions=[
+                        transaction_of(transactions[one], state.currency) for one in item.sources if one in transactions
+                    ],
+                    events=events_of_transactions(context, member_record, item.sources),
+                )
+            )
+        return explained
+
+
+def events_of_transactions(context: Context, member_record: str, transactions: list[str]) -> list[Event]:
+    """The events of a record that name one of the transactions, in order."""
+    rows = context.session.fetch(
+        f"select {EVENT_COLUMNS} from event where stream = %(stream)s"
+        " and (payload ->> 'transaction_id' = any(%(named)s)"
+        " or payload -> 'transaction' ->> 'transaction_id' = any(%(named)s))"
+        " order by stream_position",
+        {"stream": MEMBER_RECORD.stream(member_record), "named": transactions},
+    )
+    return [event_of(row) for row in rows]
