@@ -28,6 +28,7 @@ from api.settings import Settings
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
 from application.dispatch import Dispatcher
 from application.register import Directory, ItemRegister, PendingLetters, Placements
+from application.scope import ScopeGuard
 from application.security import SecondFactorGuard
 from infrastructure.auth.chain import authenticator_of
 from infrastructure.auth.sandbox import SandboxIssuer
@@ -83,7 +84,7 @@ class System:
             PostgresAuditTrail(self.database),
             self.clock,
             self.ids,
-            guards=(SecondFactorGuard(SystemClock()),),
+            guards=(SecondFactorGuard(SystemClock()), ScopeGuard()),
         )
 
     @cached_property

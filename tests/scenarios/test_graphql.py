@@ -116,8 +116,8 @@ def test_a_member_with_an_out_of_sequence_change(world: World) -> None:
 
 
 _HOSTILE = {
-    "deep": '{ billingAccount(number: "X") { invoices { nodes { items { edges { node { invoice } } } payments { record }'
-    " history { edges { node { payload } } } } } " + "} }",
+    "deep": """{ billingAccount(number: "X") { invoices { nodes { items { edges { node { invoice } } }
+      payments { record } history { edges { node { payload } } } } } } }""",
     "wide": "{" + " ".join(f"a{i}: freshness {{ position }}" for i in range(600)) + "}",
     "huge page": "{ billingAccounts(first: 100000) { nodes { number } } }",
     "cursor": '{ billingAccounts(after: "nonsense") { nodes { number } } }',
