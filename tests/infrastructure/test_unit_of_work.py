@@ -425,6 +425,124 @@ def test_a_port_reads_in_the_units_transaction_behind_its_locks(database: Databa
     assert found == [1]
 
 
+# Writing before the end
+
+
+def test_ports_see_what_was_flushed_and_the_rest_is_written_behind_it(database: Database, unit_of_work: Units) -> None:
+    unit_of_work.units = PostgresUnits(database, unit_of_work.ids, ports={Register: Register})
+
+    def decide(unit: PostgresUnitOfWork) -> None:
+        unit.append(TILL, "A", [OPENED, filled(1)])
+        assert unit.port(Register).tills() == 0
+        unit.flush()
+        assert unit.port(Register).tills() == 1
+        assert unit.append(TILL, "A", [filled(2)]).version == 3
+        unit.append(TILL, "B", [OPENED])
+
+    answer = unit_of_work.write(decide, idempotency_key="K1")
+    assert [(e.stream, e.stream_position) for e in answer.events] == [
+        ("till:A", 1),
+        ("till:A", 2),
+        ("till:A", 3),
+        ("till:B", 1),
+    ]
+    assert [event.position for event in answer.events] == [1, 2, 3, 4]
+    assert verify_streams(database) == []
+    assert rows(database, "SELECT count(DISTINCT recorded_at), count(DISTINCT transaction) FROM event") == [(1, 1)]
+
+
+def test_what_was_flushed_goes_with_a_unit_that_is_given_up(database: Database, unit_of_work: Units) -> None:
+    with suppress(ZeroDivisionError), unit_of_work.begin(idempotency_key="K1") as unit:
+        unit.append(TILL, "A", [OPENED])
+        unit.flush()
+        raise ZeroDivisionError
+    assert rows(database, "SELECT count(*) FROM event") == [(0,)]
+
+
+def test_a_dry_run_may_flush_too(database: Database, unit_of_work: Units) -> None:
+    context = unit_of_work.context(dry_run=True)
+    with unit_of_work.units.begin(context) as unit:
+        unit.append(TILL, "A", [OPENED])
+        unit.flush()
+        unit.append(TILL, "A", [filled(1)])
+        answer = unit.complete(answer_of(context), audit_of(context), commit=True)
+    assert [(e.stream_position, e.position, e.payload is None) for e in answer.events] == [
+        (1, None, False),
+        (2, None, False),
+    ]
+    assert rows(database, "SELECT count(*) FROM event") == [(0,)]
+
+
+def test_the_recorded_time_increases_in_every_stream_also_when_some_were_flushed(
+    database: Database, unit_of_work: Units
+) -> None:
+    for _ in range(3):
+        unit_of_work.write(lambda unit: unit.load(TILL, "B") and unit.append(TILL, "B", [filled()]))
+
+    def decide(unit: PostgresUnitOfWork) -> None:
+        unit.load(TILL, "B")
+        unit.append(TILL, "A", [OPENED])
+        unit.flush()
+        unit.append(TILL, "B", [filled()])
+        unit.append(TILL, "A", [filled()])
+
+    unit_of_work.write(decide)
+    for stream in ("till:A", "till:B"):
+        times = [
+            row[0]
+            for row in rows(database, "SELECT recorded_at FROM event WHERE stream = %s ORDER BY position", stream)
+        ]
+        assert times == sorted(times)
+    [(distinct, count)] = rows(
+        database, "SELECT count(DISTINCT recorded_at), count(*) FROM event WHERE stream = 'till:B'"
+    )
+    assert (distinct, count) == (4, 4)
+
+
+@pytest.mark.rule("PLT-028")
+def test_a_stream_that_others_moved_behind_a_flush_is_a_conflict(unit_of_work: Units) -> None:
+    unit_of_work.write(lambda unit: unit.append(TILL, "B", [OPENED]))
+
+    def decide(unit: PostgresUnitOfWork) -> None:
+        unit.append(TILL, "A", [OPENED])
+        unit.flush()
+        unit_of_work.write(lambda other: other.load(TILL, "B") and other.append(TILL, "B", [filled(1)]))
+        unit.load(TILL, "B")
+        unit.append(TILL, "B", [filled(2)])
+
+    with pytest.raises(ConcurrencyError):
+        unit_of_work.write(decide)
+
+
+def test_aggregates_read_in_bulk_are_not_kept_but_include_what_this_unit_did(unit_of_work: Units) -> None:
+    unit_of_work.write(lambda unit: [unit.append(TILL, f"T{number}", [filled(number)]) for number in range(4)])
+    with unit_of_work.begin() as unit:
+        unit.load(TILL, "T1")
+        unit.append(TILL, "T1", [filled(10)])
+        found = unit.read_many(TILL, ["T1", "T2", "none"])
+        assert {name: (till.state.balance, till.version) for name, till in found.items()} == {
+            "T1": (11, 2),
+            "T2": (2, 1),
+        }
+        assert set(unit._pending.streams) == {"till:T1"}
+
+
+# Processes
+
+
+@pytest.mark.rule("PLT-022")
+def test_one_process_at_a_time_runs_on_a_subject(unit_of_work: Units) -> None:
+    with unit_of_work.begin() as first:
+        assert first.start_process("account A", "GENERATION") is None
+        assert first.start_process("account A", "GENERATION") is None
+        first.load(TILL, "A")
+        with unit_of_work.begin() as second:
+            assert second.start_process("account A", "DISCARD") == "GENERATION"
+            assert second.start_process("account B", "DISCARD") is None
+    with unit_of_work.begin() as third:
+        assert third.start_process("account A", "DISCARD") is None
+
+
 # Snapshots
 
 
