@@ -8,6 +8,7 @@ and the versions that show the new modal amounts.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 
 from domain.calendar.frequency import Frequency
@@ -18,7 +19,6 @@ from domain.members.events import (
     ModalPremiumRow,
     ModalPremiumVersionCreated,
     Rerouting,
-    RowReference,
     SeasonalPremiumRecalculated,
     VersionStatus,
 )
@@ -111,11 +111,10 @@ def _change_gaps(unit: Unit, request: TransactionRequest, mark: str) -> None:
     _lock_modality(unit, account, transaction)
     versions = {one.transaction_id: one.version for one in unit.record.transactions if one.version is not None}
     rows = rows_of(unit.timeline, unit.facts.accounts, versions)
-    added, ended = changed_rows(unit.record.rows, rows)
     made = []
-    for one in _with_rows(unit, account):
+    for one in _with_rows(unit, account, rows):
         made.append(unit.record.latest_version + 1)
-        unit.emit(_seasonal_version(unit, one, made[-1], added, ended))
+        unit.emit(_seasonal_version(unit, one, made[-1], rows))
     unit.emit(
         SeasonalPremiumRecalculated(
             member_record=unit.record.number,
@@ -127,23 +126,18 @@ def _change_gaps(unit: Unit, request: TransactionRequest, mark: str) -> None:
     )
 
 
-def _with_rows(unit: Unit, account: str) -> list[PolicyTransaction]:
+def _with_rows(unit: Unit, account: str, rows: Sequence[ModalPremiumRow]) -> list[PolicyTransaction]:
     """The applied transactions with rows on the account, in the order of PRM-004."""
-    having = {one.transaction_id for one in unit.record.rows if one.account == account}
+    having = {one.transaction_id for one in (*unit.record.rows, *rows) if one.account == account}
     return [one for one in unit.in_force if one.transaction_id in having]
 
 
 def _seasonal_version(
-    unit: Unit,
-    origin: PolicyTransaction,
-    number: int,
-    added: tuple[ModalPremiumRow, ...],
-    ended: tuple[RowReference, ...],
+    unit: Unit, origin: PolicyTransaction, number: int, rows: Sequence[ModalPremiumRow]
 ) -> ModalPremiumVersionCreated:
     """The version of one transaction with its rows at the new paymode; their origin version is kept."""
-    rows = tuple(replace(one, seasonal=True) for one in added if one.transaction_id == origin.transaction_id)
-    owner = {(one.account, one.key, one.effective): one.transaction_id for one in unit.record.rows}
-    withdrawn = tuple(one for one in ended if owner.get((one.account, one.key, one.effective)) == origin.transaction_id)
+    own = [one for one in rows if one.transaction_id == origin.transaction_id]
+    added, ended = changed_rows([one for one in unit.record.rows if one.transaction_id == origin.transaction_id], own)
     return ModalPremiumVersionCreated(
         member_record=unit.record.number,
         version=number,
@@ -151,8 +145,8 @@ def _seasonal_version(
         origin=origin.transaction_id,
         type=origin.type,
         effective_date=origin.effective_date,
-        rows=rows,
-        withdrawn=withdrawn,
+        rows=tuple(replace(one, seasonal=True) for one in added),
+        withdrawn=ended,
         seasonal=True,
         rolled_on=origin.rolled_on_from is not None,
     )

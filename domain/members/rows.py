@@ -16,7 +16,7 @@ An event carries only the rows its version adds and those it ends: a version cos
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -61,18 +61,19 @@ def rows_of(
     transactions = {one.transaction_id: one for one in timeline.transactions}
     lanes: dict[_Lane, list[tuple[dt.date, _Cost, str]]] = {}
     costs: dict[_Lane, _Cost] = {}
+    before: Segment | None = None
     for day, segment, first in _steps(timeline, accounts):
         now = _costs(segment, accounts, day)
-        causes = segment.sources if first else ()
+        causes = [transactions[one] for one in segment.sources if one in transactions] if first else []
         for lane, cost in now.items():
             if _differs(costs.get(lane), cost):
-                lanes.setdefault(lane, []).append((day, cost, _cause(cost, causes, transactions)))
+                lanes.setdefault(lane, []).append((day, cost, _cause(cost.source, causes, before, segment)))
         for lane in costs.keys() - now.keys():
             ended = _ended(costs[lane])
             if _differs(costs[lane], ended):
-                lanes[lane].append((day, ended, _cause(ended, causes, transactions)))
+                lanes[lane].append((day, ended, _cause(costs[lane].source, causes, before, segment)))
             now[lane] = ended
-        costs = now
+        costs, before = now, segment
     found = [
         row
         for lane, changes in lanes.items()
@@ -156,7 +157,7 @@ def _costs(segment: Segment, accounts: Mapping[str, AccountTerms], day: dt.date)
 
 
 def _ended(cost: _Cost) -> _Cost:
-    return _Cost(0, cost.modality, cost.location, cost.division, False, (), "")
+    return _Cost(0, cost.modality, cost.location, cost.division, False, (), cost.source)
 
 
 def _differs(before: _Cost | None, now: _Cost) -> bool:
@@ -167,12 +168,25 @@ def _differs(before: _Cost | None, now: _Cost) -> bool:
     )  # fmt: skip
 
 
-def _cause(cost: _Cost, causes: tuple[str, ...], transactions: Mapping[str, PolicyTransaction]) -> str:
-    """The transaction to which a row belongs: the one that set the amount if it is of that day, else the day's last."""
-    if cost.source in causes:
-        return cost.source
-    known = [one for one in causes if one in transactions]
-    return known[-1] if known else cost.source
+def _cause(source: str, causes: Sequence[PolicyTransaction], before: Segment | None, segment: Segment) -> str:
+    """The transaction to which a row belongs, of those effective on its day.
+
+    The one that set the amount, when it is of that day; else the one that ended or began cover, that placed the record
+    elsewhere, or the last one of the day that has a version. Without any the amount's own: the account's modality
+    changed under it.
+    """
+    if any(one.transaction_id == source for one in causes):
+        return source
+    versioned = [one for one in causes if one.version is not None]
+    if before is not None and before.in_force != segment.in_force:
+        covering = (TransactionType.REINSTATEMENT,) if segment.in_force else (TransactionType.CANCELLATION,)
+        preferred = [one for one in versioned if one.type in covering]
+    elif before is not None and before.account != segment.account:
+        preferred = [one for one in versioned if one.account == segment.account]
+    else:
+        preferred = []
+    chosen = preferred or versioned
+    return chosen[-1].transaction_id if chosen else source
 
 
 def _lane_rows(

@@ -143,3 +143,18 @@ def test_on_a_seasonal_account_the_stored_modality_gives_way_to_monthly() -> Non
     change_gaps(member, 6, 7, 8)
     assert member.active.at(day("01-01")).modality is Frequency.MONTHLY
     assert member.nets("G", "01-01", "01-02") == ["133.33"]
+
+
+@pytest.mark.rule("PRM-041", "PRM-148")
+def test_a_row_belongs_to_the_transaction_that_ended_cover_not_to_one_without_version_of_its_day() -> None:
+    member = Member(Group()).start()
+    member.waive("01-01", waiver_id="W")
+    member.cancel("01-16")
+    member.end_waiver("01-16", "W")
+    change_gaps(member, 6)
+    shown = sorted((one.effective, one.transaction_id, one.annual, one.seasonal) for one in member.record.rows)
+    assert shown == [
+        (day("01-01"), "T1", 120000, True),
+        (day("01-16"), "T3", 0, False),
+        (day("02-01"), "T3", 0, False),
+    ]
