@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 import application.platform  # noqa: F401  declares the platform's commands
 from api.app import create_app
 from api.services import Services
-from api.settings import Settings
+from api.settings import Rates, Settings
+from api.wiring import System
 from application.clock import ManualClock, SystemClock, UuidSource
 from application.command import CommandRegistry
 from application.dispatch import Dispatcher
@@ -26,6 +27,7 @@ from infrastructure.postgres.command_records import PostgresAuditTrail
 from infrastructure.postgres.database import Database
 from infrastructure.unit_of_work import PostgresUnits
 from tests.api.boxes import HANDLERS, TYPES
+from tests.api.service import Service, customer
 
 PLATFORM = ("IssueApiKey", "RotateApiKey", "RevokeApiKey", "SetParameter")
 _keys = itertools.count(1)
@@ -137,6 +139,17 @@ def make_api(database: Database, clock: ManualClock, ids: UuidSource) -> Iterato
 def api(make_api: MakeApi) -> Api:
     """The application as a sandbox serves it."""
     return make_api()
+
+
+@pytest.fixture
+def service(database: Database, clock: ManualClock) -> Iterator[Service]:
+    """The whole service, with a customer."""
+    system = System(Settings(sandbox=True, rates=Rates(enabled=False)), database, clock)
+    assert system.prepare() == ()
+    with TestClient(create_app(system.services())) as client:
+        service = Service(system, client)
+        service.done("CreateBillingCustomer", customer("C-100"))
+        yield service
 
 
 def problem(response: Response, status: int, code: str) -> dict[str, Any]:
