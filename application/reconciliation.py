@@ -7,8 +7,8 @@ made), and turns the decision into events: pairs on the invoice, freed or return
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from application.parameters import account_keys, parameters_in_force
 from application.register import ItemRegister, ItemRow
@@ -69,41 +69,70 @@ def reconcile_issue(
     older = [_negative(row) for row in register.credit_items(account.number)] if totals.open_credit else []
     if not negatives and not older:
         return Reconciled(number, account.number)
+    members = sorted({one.member for one in negatives})
+    keyed = register.items_of_keys(account.number, members) if members else []
+    rows = [*(row for row in keyed if row.billed > 0), *register.open_items(account.number)]
+    return _reconciled(unit, account, number, negatives, _Charges.of(register, account, rows, own), older)
+
+
+@dataclass(frozen=True, slots=True)
+class _Charges:
+    """Positive items that credits may reach, and the money on those of them that are paid."""
+
+    positives: Sequence[PositiveItem]
+    allocations: Sequence[Allocation]
+
+    @classmethod
+    def of(
+        cls, register: ItemRegister, account: Account, rows: Iterable[ItemRow], own: Iterable[PositiveItem] = ()
+    ) -> _Charges:
+        """Items of the register, each once, and `own`, those of the invoice being made."""
+        live = {row.number: row for row in register.live_invoices(account.number, open_only=False)}
+        items = {(row.invoice, row.line): row for row in rows}
+        positives = [_positive(row, live[row.invoice].position, live[row.invoice].due_date) for row in items.values()]
+        paid = sorted({row.invoice for row in items.values() if row.paid})
+        allocations = [
+            Allocation(
+                row.record,
+                Category(row.category),
+                ItemId(row.invoice, row.line),
+                row.member or None,
+                row.amount,
+                row.position,
+            )
+            for row in register.allocations_on(paid)
+            if (row.invoice, row.line) in items
+        ]
+        return cls([*positives, *own], allocations)
+
+
+def _reconciled(
+    unit: UnitOfWork,
+    account: Account,
+    number: str,
+    negatives: Sequence[NegativeItem],
+    charges: _Charges,
+    older: Sequence[NegativeItem] = (),
+    *,
+    setting_off: bool = True,
+) -> Reconciled:
+    """Let the rules decide on the credits of invoice `number`."""
     kind = account_kind(
         account.bill_type.value if account.bill_type else "LIST_BILL",
         account.allocation_mode.value if account.allocation_mode else None,
     )
-    members = sorted({one.member for one in negatives})
-    keyed = register.items_of_keys(account.number, members) if members else []
-    positions = {row.number: row.position for row in register.live_invoices(account.number, open_only=False)}
-    rows = {(row.invoice, row.line): row for row in keyed if row.billed > 0}
-    rows |= {(row.invoice, row.line): row for row in register.open_items(account.number)}
-    due_dates = {row.number: row.due_date for row in register.live_invoices(account.number, open_only=False)}
-    positives = [_positive(row, positions[row.invoice], due_dates[row.invoice]) for row in rows.values()] + own
-    paid = sorted({row.invoice for row in rows.values() if row.paid})
-    allocations = [
-        Allocation(
-            row.record,
-            Category(row.category),
-            ItemId(row.invoice, row.line),
-            row.member or None,
-            row.amount,
-            row.position,
-        )
-        for row in register.allocations_on(paid)
-        if (row.invoice, row.line) in rows
-    ]
     values = parameters_in_force(
         unit, ("excess.amendment_to_overpayment",), account_keys(account), unit.today(account.time_zone)
     )
     outcome = reconcile(
         negatives,
-        positives,
-        allocations,
+        charges.positives,
+        charges.allocations,
         (),
         kind=kind,
         older_credits=older,
         amendment_to_overpayment=bool(values["excess.amendment_to_overpayment"]),
+        setting_off=setting_off,
     )
     pairs = (*outcome.offsets, *outcome.set_offs)
     return Reconciled(
@@ -151,7 +180,8 @@ def undo_pairs(unit: UnitOfWork, account: Account, invoice: str, today: dt.date)
     """Undo the pairs of an invoice being discarded; freed money goes back where it can (BAL-075, BAL-076).
 
     Its own payments are off it already, in this unit. Answers the other invoices touched. Credits of other invoices
-    that were set against its items are open again and set off at the next issue (BAL-068).
+    that were set against its items are open again: they are matched at once with other charges of their key, and what
+    finds none waits for the next issue (BAL-068).
     """
     register = unit.port(ItemRegister)
     rows = register.pairs_of(invoice)
@@ -184,7 +214,37 @@ def undo_pairs(unit: UnitOfWork, account: Account, invoice: str, today: dt.date)
     removed = NegativeItemOffsetUndone(account=account.number, pairs=credit_pairs(undone.removed))
     unit.append(INVOICE, invoice, [removed])
     _return(unit, undone.returned, today)
-    return {one.positive.invoice for one in undone.removed} | {one.negative.invoice for one in undone.removed}
+    touched = {one.positive.invoice for one in undone.removed} | {one.negative.invoice for one in undone.removed}
+    return touched | _match_again(unit, account, invoice, undone.released, today)
+
+
+def _match_again(
+    unit: UnitOfWork, account: Account, without: str, released: Mapping[ItemId, int], today: dt.date
+) -> set[str]:
+    """Match credits that a discard released with what other invoices than `without` charge (BAL-076).
+
+    Invoice by invoice, oldest first: what a credit frees is put down to its own invoice, whose discard returns it.
+    """
+    register = unit.port(ItemRegister)
+    order = {row.number: row.position for row in register.live_invoices(account.number, open_only=False)}
+    touched: set[str] = set()
+    for number in sorted({item.invoice for item in released}, key=lambda one: order[one]):
+        unit.flush()
+        lines = {item.line: amount for item, amount in released.items() if item.invoice == number}
+        negatives = [
+            replace(_negative(row), open_credit=lines[row.line])
+            for row in register.items_of_invoice(number)
+            if row.line in lines
+        ]
+        members = sorted({one.member for one in negatives})
+        rows = [
+            row for row in register.items_of_keys(account.number, members) if row.billed > 0 and row.invoice != without
+        ]
+        charges = _Charges.of(register, account, rows)
+        matched = _reconciled(unit, account, number, negatives, charges, setting_off=False)
+        write(unit, matched, today)
+        touched |= matched.touched
+    return touched
 
 
 def _available(unit: UnitOfWork, freed: Iterable[FreedBefore]) -> dict[tuple[str, Bucket, str | None], int]:
@@ -221,15 +281,15 @@ def _of_chunks(
                 continue
             terms, member = chunk.terms[chunk.term[index]], chunk.members[index]
             item = ItemId(number, chunk.first_line + index)
-            key = _key_of_terms(member, terms)
+            key, written_off = _key(member, terms), _write_off_key(member, terms)
             if net > 0:
-                positives.append(PositiveItem(item, key, key, member, position, due_date, net))
+                positives.append(PositiveItem(item, key, written_off, member, position, due_date, net))
             else:
                 negatives.append(
                     NegativeItem(
                         item,
                         key,
-                        key,
+                        written_off,
                         member,
                         terms.covered_from,
                         terms.coverage,
@@ -243,20 +303,24 @@ def _of_chunks(
     return negatives, positives
 
 
-def _key_of_terms(member: str, terms: LineTerms) -> MatchKey:
+def _key(member: str, terms: LineTerms | ItemRow) -> MatchKey:
     return member_key(member, terms.coverage, terms.tier, terms.sequence_root, terms.modal_start)
 
 
-def _key(row: ItemRow) -> MatchKey:
-    return member_key(row.member, row.coverage, row.tier, row.sequence_root, row.modal_start)
+def _write_off_key(member: str, terms: LineTerms | ItemRow) -> MatchKey:
+    """Member, coverage, modal period and segment, whatever the premium sequence (BAL-062).
+
+    decision: an item's segment is what its key says beside the coverage: plan, class, tier and sub-group.
+    """
+    segment = (terms.plan, terms.coverage_class, terms.tier, terms.sub_group)
+    return (member, terms.coverage, terms.modal_start, *segment)
 
 
 def _negative(row: ItemRow) -> NegativeItem:
-    key = _key(row)
     return NegativeItem(
         ItemId(row.invoice, row.line),
-        key,
-        key,
+        _key(row.member, row),
+        _write_off_key(row.member, row),
         row.member,
         row.covered_from,
         row.coverage,
@@ -269,11 +333,10 @@ def _negative(row: ItemRow) -> NegativeItem:
 
 
 def _positive(row: ItemRow, position: int, due_date: dt.date) -> PositiveItem:
-    key = _key(row)
     return PositiveItem(
         ItemId(row.invoice, row.line),
-        key,
-        key,
+        _key(row.member, row),
+        _write_off_key(row.member, row),
         row.member,
         position,
         due_date,

@@ -245,10 +245,12 @@ def reconcile(
     older_credits: Sequence[NegativeItem] = (),
     category_order: Sequence[Category] = EXCESS_ORDER,
     amendment_to_overpayment: bool = False,
+    setting_off: bool = True,
 ) -> Reconciliation:
     """Match, free the excess, set off what is left (BAL-057 to BAL-070).
 
-    `negatives`: the items of the new invoice, or credits that a discard released (BAL-076), all to be matched.
+    `negatives`: the items of the new invoice, or credits that a discard released (BAL-076), all to be matched; the
+    latter wait for the next issue with what finds no candidate, so for them `setting_off` is off.
     `older_credits`: open credits of earlier issues, set off before them but not matched again (BAL-068). `positives`:
     all positive items of the account's live invoices that a key or a set-off may reach, those of the new invoice
     included, holds already released (BAL-074). Raises RECONCILIATION_OUT_OF_BALANCE when totals do not agree.
@@ -277,7 +279,7 @@ def reconcile(
         credits[negative.item] = left
     older = sorted(older_credits, key=lambda one: (one.issue_position, one.order))
     credits |= {one.item: one.open_credit for one in older}
-    set_offs = _set_off([*older, *ordered], credits, figures, kind)
+    set_offs = _set_off([*older, *ordered], credits, figures, kind) if setting_off else []
     outcome = Reconciliation(tuple(reversed_portions), tuple(freed.values()), tuple(offsets), tuple(set_offs), credits)
     check_totals(outcome, negatives, older_credits, positives)
     return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from application.clock import ManualClock
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.migrate import migrate
 from infrastructure.postgres.server import EmbeddedServer
+from tests.scenarios.books import Books, check_all, events_of
 
 _TEMPLATE = "service_template"
 _databases = itertools.count(1)
@@ -55,11 +57,18 @@ class World:
     # Commands
 
     def send(
-        self, name: str, /, *, roles: tuple[str, ...] = (), envelope: Mapping[str, Any] | None = None, **payload: Any
+        self,
+        name: str,
+        /,
+        *,
+        roles: tuple[str, ...] = (),
+        envelope: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        **payload: Any,
     ) -> Any:
-        """Send a command; the response, whatever it is."""
+        """Send a command, under a fresh idempotency key unless one is given; the response, whatever it is."""
         token = self.system.issuer.token("ann", roles or self.roles, person="P-ANN", second_factor=True)
-        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"key-{next(_keys)}"}
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key or f"key-{next(_keys)}"}
         body = {"payload": payload, **(envelope or {})}
         return self.client.post(f"/v1/commands/{name}", json=body, headers=headers)
 
@@ -76,6 +85,27 @@ class World:
         response = self.send(name, **payload)
         assert response.status_code != 200, response.json()
         return response.status_code, [problem["code"] for problem in response.json()["problems"]]
+
+    # The log
+
+    def head(self) -> int:
+        """The position of the last event."""
+        return self.system.log.head().position
+
+    def events(self, *types: type) -> list[Any]:
+        """The events of these types, in the order of the log."""
+        return [one.event for one in events_of(self.system) if isinstance(one.event, types)]
+
+    def check(self, account: str) -> Books:
+        """The laws of cash, items and premium hold on the account (see books.py); its books."""
+        return check_all(self.system, account)
+
+    def verify(self) -> None:
+        """Every read model and the register are, row by row, what a rebuild from the log gives (PLT-024)."""
+        self.system.projector.catch_up()
+        for name in self.system.projections:
+            [report] = self.system.rebuilder.verify([name])
+            assert report.equal, report
 
     # Queries
 
@@ -215,15 +245,21 @@ def service_template(database_server: EmbeddedServer) -> str:
     return _TEMPLATE
 
 
-@pytest.fixture
-def world(database_server: EmbeddedServer, service_template: str) -> Iterator[World]:
+@contextmanager
+def fresh_world(server: EmbeddedServer, template: str) -> Iterator[World]:
     """A service with nothing in it, at noon of 2025-01-01."""
     name = f"scenario_{next(_databases)}"
-    conninfo = database_server.copy_database(service_template, name)
+    conninfo = server.copy_database(template, name)
     clock = ManualClock(dt.datetime(2025, 1, 1, 12, tzinfo=dt.UTC))
     base = Settings(sandbox=True)
     settings = replace(base, rates=replace(base.rates, enabled=False))
-    with System(settings, Database(conninfo), clock) as system:
-        with TestClient(system.app(projecting=False)) as client:
-            yield World(client, system, clock)
-    database_server.drop_database(name)
+    with System(settings, Database(conninfo), clock) as system, TestClient(system.app(projecting=False)) as client:
+        yield World(client, system, clock)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def world(database_server: EmbeddedServer, service_template: str) -> Iterator[World]:
+    """A service with nothing in it, at noon of 2025-01-01."""
+    with fresh_world(database_server, service_template) as world:
+        yield world

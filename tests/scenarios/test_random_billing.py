@@ -1,0 +1,283 @@
+"""Billing under any order of commands: one account, a few members, and whatever may happen to them.
+
+After every step the laws of books.py hold: no cent is lost, no item is paid beyond itself, what is billed and what is
+not yet billed make what the days cost, the register shows what the events say. A refused command leaves no trace in the
+log, and none ends in an error of the service.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from domain.members.record import MEMBER_RECORD, MemberRecord, cancellation_in_force
+from domain.money import format_amount
+from infrastructure.postgres.server import EmbeddedServer
+from tests.scenarios.books import check_all, looking
+from tests.scenarios.conftest import World, fresh_world
+
+MEMBERS = ("MR-1", "MR-2", "MR-3", "MR-4")
+FIRST = dt.date(2025, 1, 1)
+
+#: Dates that transactions take effect on: mostly firsts and days near them, up to half a year ahead.
+days = st.one_of(
+    st.sampled_from([dt.date(2025, month, 1) for month in range(1, 9)]),
+    st.integers(0, 240).map(lambda days: FIRST + dt.timedelta(days)),
+)
+annual = st.sampled_from(["0.00", "0.05", "100.00", "365.00", "1000.00", "1200.00", "1234.56", "2400.00"])
+members = st.sampled_from(MEMBERS)
+coverages = st.sampled_from(["LIFE", "LIFE", "DENTAL"])
+#: Places in a list that grows: the newest most of the time.
+places = st.integers(0, 3)
+
+#: Codes that mean a defect, whoever asked for what.
+DEFECTS = frozenset({"RECONCILIATION_OUT_OF_BALANCE", "STATEMENT_NOT_RECONCILED", "BALANCE_CONSTRAINT_VIOLATED"})
+
+WorldMaker = Callable[[], AbstractContextManager[World]]
+
+
+class Billing(RuleBasedStateMachine):
+    """Random commands on one account, sent over HTTP."""
+
+    make_world: WorldMaker
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self.world = self._stack.enter_context(self.make_world())
+        self.today = dt.date(2024, 12, 20)
+        self.world.on(self.today.isoformat())
+        self.account = ""
+        self.policy = ""
+        self.transactions = itertools.count(1)
+        self.invoices: list[str] = []
+        self.payments: list[str] = []
+
+    def teardown(self) -> None:
+        self._stack.close()
+
+    def _send(self, name: str, **payload: Any) -> dict[str, Any] | None:
+        """The result; None when the command was refused, which then has changed nothing."""
+        before = self.world.head()
+        response = self.world.send(name, **payload)
+        if response.status_code == 200:
+            event(f"{name} accepted")
+            result: dict[str, Any] = response.json()["result"]
+            return result
+        codes = {problem["code"] for problem in response.json()["problems"]}
+        event(f"{name} refused {min(codes)}")
+        assert response.status_code < 500, response.text
+        assert not codes & DEFECTS, response.text
+        assert "REQUEST_INVALID" not in codes, response.text
+        assert self.world.head() == before, f"{name} was refused {codes} and wrote"
+        return None
+
+    def _transaction(self, name: str, member: str, day: dt.date, **payload: Any) -> dict[str, Any] | None:
+        return self._send(
+            name,
+            transaction_id=f"TX-{next(self.transactions)}",
+            member_record=member,
+            effective_date=day.isoformat(),
+            **payload,
+        )
+
+    # Members
+
+    @initialize(amounts=st.lists(annual, min_size=1, max_size=2), start=st.sampled_from(["2025-01-01", "2025-01-16"]))
+    def begin(self, amounts: list[str], start: str) -> None:
+        self.account, self.policy = self.world.group(premium_waiver_source="CLAIMS")
+        for member, amount in zip(MEMBERS, amounts, strict=False):
+            self.world.member(self.policy, member, start, amount)
+
+    @rule(member=members, day=days, amount=annual)
+    def new_business(self, member: str, day: dt.date, amount: str) -> None:
+        self._transaction(
+            "ApplyNewBusiness",
+            member,
+            day,
+            master_policy=self.policy,
+            customer=f"P-{member}",
+            amounts=[{"coverage": "LIFE", "annual_amount": amount}],
+        )
+
+    @rule(member=members, day=days, amount=annual, coverage=coverages)
+    def amendment(self, member: str, day: dt.date, amount: str, coverage: str) -> None:
+        self._transaction(
+            "ApplyAmendment", member, day, kinds=["GENERAL"], amounts=[{"coverage": coverage, "annual_amount": amount}]
+        )
+
+    @rule(member=members, day=days)
+    def cancellation(self, member: str, day: dt.date) -> None:
+        self._transaction("ApplyCancellation", member, day)
+
+    @rule(member=members, later=st.sampled_from([0, 0, 1, 15, 31]))
+    def reinstatement(self, member: str, later: int) -> None:
+        cancelled = self._cancelled(member)
+        if cancelled is not None:
+            self._transaction("ApplyReinstatement", member, cancelled + dt.timedelta(later))
+
+    @rule(member=members)
+    def rescission(self, member: str) -> None:
+        cancelled = self._cancelled(member)
+        if cancelled is not None:
+            self._transaction("RescindCancellation", member, cancelled)
+
+    @rule(member=members, day=days, length=st.integers(1, 70))
+    def waiver(self, member: str, day: dt.date, length: int) -> None:
+        last = day + dt.timedelta(length)
+        self._transaction("ApplyPremiumWaiver", member, day, source="CLAIMS", last_waived_day=last.isoformat())
+
+    @rule(member=members, action=st.sampled_from(["ROLL_ON", "ROLL_ON", "DROP"]), amount=st.none() | annual)
+    def roll_on(self, member: str, action: str, amount: str | None) -> None:
+        waiting = self._record(member).backed_off
+        decisions: list[dict[str, Any]] = []
+        for one in waiting:
+            decision: dict[str, Any] = {"transaction_id": one.transaction_id, "action": action}
+            if amount is not None and action == "ROLL_ON" and one.amounts:
+                decision["amounts"] = [{"coverage": "LIFE", "annual_amount": amount}]
+            decisions.append(decision)
+        if decisions:
+            self._send("InstructRollOn", member_record=member, decisions=decisions)
+
+    def _record(self, member: str) -> MemberRecord:
+        with looking(self.world.system) as unit:
+            record: MemberRecord = unit.load(MEMBER_RECORD, member).state
+            return record
+
+    def _cancelled(self, member: str) -> dt.date | None:
+        found = cancellation_in_force(self._record(member).transactions)
+        return None if found is None else found.effective_date
+
+    # Invoices
+
+    @rule()
+    def generate(self) -> None:
+        self._issued(self._send("GenerateInvoice", account=self.account, confirmed=True))
+
+    @rule(back=places)
+    def discard(self, back: int) -> None:
+        if back < len(self.invoices):
+            self._send("DiscardInvoice", invoice=self.invoices[-1 - back], reason="Wrong", confirmed=True)
+
+    @rule(back=places)
+    def regenerate(self, back: int) -> None:
+        if back < len(self.invoices):
+            self._issued(self._send("RegenerateInvoice", invoice=self.invoices[-1 - back], confirmed=True))
+
+    def _issued(self, result: dict[str, Any] | None) -> None:
+        if result is not None and "invoice" in result:
+            self.invoices.append(result["invoice"])
+
+    # Money
+
+    @rule(amount=st.one_of(st.integers(1, 60_000), st.sampled_from([1, 10_000, 20_000, 30_000])))
+    def payment(self, amount: int) -> None:
+        number = len(self.payments) + 1
+        result = self._send(
+            "ApplyPayment",
+            account=self.account,
+            amount=format_amount(amount, "USD"),
+            method="CHECK",
+            check_number=str(number),
+            check_date=self.today.isoformat(),
+            reference=f"CHK-{number}",
+            bank_processing=False,
+            allocation="RULES",
+        )
+        if result is not None:
+            self.payments.append(result["payment"])
+
+    @rule(back=places, invoice=st.none() | places)
+    def unallocation(self, back: int, invoice: int | None) -> None:
+        if back < len(self.payments) and (invoice is None or invoice < len(self.invoices)):
+            chosen = {} if invoice is None else {"invoices": [self.invoices[-1 - invoice]]}
+            self._send("UnallocatePayment", record=self.payments[-1 - back], reason="MISAPPLIED", **chosen)
+
+    @rule(back=places, invoice=places, amount=st.integers(1, 30_000))
+    def allocation(self, back: int, invoice: int, amount: int) -> None:
+        if back < len(self.payments) and invoice < len(self.invoices):
+            self._send(
+                "AllocatePayment",
+                record=self.payments[-1 - back],
+                targets=[
+                    {"kind": "INVOICE", "invoice": self.invoices[-1 - invoice], "amount": format_amount(amount, "USD")}
+                ],
+                remainder="KEEP_UNAPPLIED",
+            )
+
+    @rule(back=places, source=places, towards=places)
+    def reallocation(self, back: int, source: int, towards: int) -> None:
+        if back < len(self.payments) and max(source, towards) < len(self.invoices):
+            record, invoice = self.payments[-1 - back], self.invoices[-1 - source]
+            books = check_all(self.world.system, self.account)
+            amount = sum(part for (number, _), part in books.records[record].items.items() if number == invoice)
+            if amount:
+                self._send(
+                    "ReallocatePayment",
+                    record=record,
+                    invoices=[invoice],
+                    targets=[
+                        {
+                            "kind": "INVOICE",
+                            "invoice": self.invoices[-1 - towards],
+                            "amount": format_amount(amount, "USD"),
+                        }
+                    ],
+                    reason="MISAPPLIED",
+                )
+
+    @rule(back=places, declined=st.booleans())
+    def withdrawal(self, back: int, declined: bool) -> None:
+        if back < len(self.payments):
+            name, reason = ("DeclinePayment", "INSUFFICIENT_FUNDS") if declined else ("ReversePayment", "ENTRY_ERROR")
+            self._send(name, payment=self.payments[-1 - back], reason=reason)
+
+    # Time
+
+    @rule(days=st.integers(1, 40))
+    def time(self, days: int) -> None:
+        self.today += dt.timedelta(days)
+        self.world.on(self.today.isoformat())
+
+    @precondition(lambda self: self.account)
+    @invariant()
+    def laws(self) -> None:
+        check_all(self.world.system, self.account)
+
+
+#: A longer run is asked for from outside: examples of how many steps.
+EXAMPLES, STEPS = int(os.environ.get("ROLLON_EXAMPLES", "12")), int(os.environ.get("ROLLON_STEPS", "25"))
+
+
+@pytest.mark.rule("PAY-002", "PRM-120", "PRM-122", "BAL-013", "PLT-012")
+def test_no_order_of_commands_loses_a_cent(database_server: EmbeddedServer, service_template: str) -> None:
+    class Machine(Billing):
+        @staticmethod
+        def make_world() -> AbstractContextManager[World]:
+            return fresh_world(database_server, service_template)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
