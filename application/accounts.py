@@ -654,6 +654,7 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
     events = schedule_events(account.state, change)
     configured = unit.append(ACCOUNT, account.identifier, events)
     state = configured.state
+    reached = _reach_members(unit, account.identifier, state.schedule_version, events)
     if state.grid is None and state.earliest_effective_date is not None:
         start = state.earliest_effective_date
         unit.append(ACCOUNT, account.identifier, [InvoicingStartDateSet(number=state.number, date=start, manual=False)])
@@ -664,8 +665,22 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
             "changed": list(change.changed),
             "reset": list(change.reset),
             "first_day": change.first_day.isoformat() if change.first_day else None,
+            "members": len(reached),
         }
     )
+
+
+def _reach_members(unit: UnitOfWork, number: str, version: int, events: Sequence[object]) -> dict[str, str]:
+    """What a change of the schedule means for the members billed to the account (CAL-017, CAL-091)."""
+    from application.cascades import change_modality, recalculate_seasonal  # both rooms need each other
+
+    reached: dict[str, str] = {}
+    for happened in events:
+        if isinstance(happened, ModalityChangeRequired):
+            reached |= change_modality(unit, number, happened.new, happened.first_day, str(version))
+        elif isinstance(happened, SeasonalGapsChanged):
+            reached |= recalculate_seasonal(unit, number, unit.today(), str(version))
+    return reached
 
 
 @handles(ChangeSeasonalGaps)
@@ -677,8 +692,11 @@ def change_seasonal_gaps(command: ChangeSeasonalGaps, unit: UnitOfWork) -> Outco
     facts = schedule_facts(unit, account.state)
     change = change_gaps(account.state.schedule, command.seasonal_billing, command.months, facts)
     refuse_if_any(change.problems)
-    unit.append(ACCOUNT, account.identifier, schedule_events(account.state, change))
-    return Outcome({"account": account.identifier, "months": list(change.schedule.seasonal_gaps)})
+    events = schedule_events(account.state, change)
+    changed = unit.append(ACCOUNT, account.identifier, events)
+    reached = _reach_members(unit, account.identifier, changed.state.schedule_version, events)
+    months = list(change.schedule.seasonal_gaps)
+    return Outcome({"account": account.identifier, "months": months, "members": len(reached)})
 
 
 @handles(SetInvoicingStartDate)

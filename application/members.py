@@ -18,6 +18,7 @@ from pydantic import Field
 from application.command import AmountText, Command, Identifier, Outcome, Part, command, handles
 from application.pricing import terms_of_accounts
 from application.register import Directory, ItemRegister, PendingLetters, Placements
+from application.reprocessing import ReprocessingUnit, StillFailingError
 from application.setups import earliest_effective_date_events, load_policy
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated, period_of
@@ -714,6 +715,8 @@ def dead_letter(
     kind: DeadLetterKind = DeadLetterKind.MEMBER_TRANSACTION,
 ) -> Outcome:
     """Keep a message for later; the sender learns the dead letter's number and the reasons."""
+    if isinstance(unit, ReprocessingUnit):
+        raise StillFailingError(reasons)
     number = f"DL-{unit.next_number('dead_letter'):08d}"
     event = MemberTransactionDeadLettered(
         dead_letter=number,

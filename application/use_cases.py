@@ -3,23 +3,29 @@
 from application import (
     accounts,
     calendars,
+    cascades,
     customers,
+    dead_letters,
     invoices,
     members,
     payments,
     platform,
     products,
+    scheduled_invoices,
     setups,
 )
 
 __all__ = [
     "accounts",
     "calendars",
+    "cascades",
     "customers",
+    "dead_letters",
     "invoices",
     "members",
     "payments",
     "platform",
     "products",
+    "scheduled_invoices",
     "setups",
 ]
