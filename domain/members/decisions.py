@@ -34,11 +34,13 @@ from domain.members.placements import ACCOUNT_LEVEL, MOVES, MOVES_TO_DIRECT, Pla
 from domain.members.record import MemberRecord, cancellation_in_force
 from domain.members.requests import RoutingKey, TransactionFacts, TransactionRequest, fingerprint
 from domain.members.unit import Unit, apply, create_version, next_version, put_in_force
-from domain.premium.transactions import Origin, PolicyTransaction, TransactionType, WaiverSource
+from domain.premium.transactions import AmendmentKind, Origin, PolicyTransaction, TransactionType, WaiverSource
 from domain.products.master_policy import RollOnMode
 
 _T = TransactionType
 _WAIVERS: Final = frozenset({_T.WAIVER_ADD, _T.WAIVER_REMOVE})
+#: On whose behalf a message that names no waiver source speaks (PRM-091).
+_SOURCE_OF_ORIGIN: Final = {Origin.POLICY: WaiverSource.POLICY, Origin.CLAIMS: WaiverSource.CLAIMS}
 #: Types on which the lock is tested after their own conditions (MEM-123).
 _LOCK_LAST: Final = MOVES
 _BILL_TYPE_ORIGIN: Final = {
@@ -192,7 +194,8 @@ def _start(unit: Unit, request: TransactionRequest, mark: str) -> None:
         refused = react(transaction, unit.in_force).refused or "MEMBER_RECORD_EXISTS"
         raise refuse(refused, "the member record exists", entity=record.number)
     refuse_if_any(bounds_problems(transaction, record, facts))
-    account = request.account or _routed_account(request, facts)
+    listed = facts.policy.bill_type is BillType.LIST_BILL
+    account = _routed_account(request, facts) if listed or request.account is None else request.account
     terms = facts.terms_of(account)
     direct = terms.bill_type is BillType.INDIVIDUAL_DIRECT
     if facts.policy.bill_type is BillType.SELF_BILL and not direct:
@@ -310,8 +313,11 @@ def _transaction(unit: Unit, request: TransactionRequest) -> PolicyTransaction:
     assert request.effective_date is not None
     assert request.transaction_date is not None
     assert request.origin is not None
-    kind = request.kind
+    # What belongs to another kind of amendment is not taken from this one (PRM-002).
+    kind, kinds = request.kind, request.kinds
     starts = kind is _T.NEW_BUSINESS
+    changes_class = starts or AmendmentKind.CLASSIFICATION_CHANGE in kinds
+    changes_payroll = starts or AmendmentKind.PAYROLL_FREQUENCY_CHANGE in kinds
     return PolicyTransaction(
         transaction_id=request.transaction_id,
         type=kind,
@@ -320,15 +326,15 @@ def _transaction(unit: Unit, request: TransactionRequest) -> PolicyTransaction:
         recorded_at=unit.facts.now,
         order=unit.record.next_order,
         origin=request.origin,
-        kinds=tuple(dict.fromkeys(request.kinds)),
+        kinds=tuple(dict.fromkeys(kinds)),
         version=next_version(unit.record, kind),
         amounts=request.amounts,
         account=request.account if kind in MOVES_TO_DIRECT else None,
         modality=request.modality if kind in MOVES_TO_DIRECT or starts else None,
-        payroll_frequency=request.payroll_frequency if kind in (_T.NEW_BUSINESS, _T.AMENDMENT) else None,
+        payroll_frequency=request.payroll_frequency if changes_payroll else None,
         location=request.location if starts else None,
         division=request.division if starts else None,
-        member_class=request.member_class if kind in (_T.NEW_BUSINESS, _T.AMENDMENT) else None,
+        member_class=request.member_class if changes_class else None,
         nonforfeiture=request.nonforfeiture,
         reason=request.reason,
         waiver_id=request.waiver_id or (request.transaction_id if kind is _T.WAIVER_ADD else None),
@@ -376,7 +382,8 @@ def _of_its_waiver(unit: Unit, request: TransactionRequest, transaction: PolicyT
     added = waiver_start(transaction, unit.in_force)
     if added is None:
         return transaction
-    stranger = request.waiver_source is not None and request.waiver_source is not added.waiver_source
+    asking = request.waiver_source or _SOURCE_OF_ORIGIN.get(transaction.origin)
+    stranger = asking is not added.waiver_source
     if stranger and not unit.facts.waiver_override:
         raise refuse(
             "WAIVER_SOURCE_NOT_ALLOWED", "a waiver is ended by the source that granted it", pointer="/waiver_source"

@@ -6,11 +6,12 @@ table `_NEEDED`; a move names its missing account and modality with codes of its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from domain.errors import Problem
 from domain.members.requests import TransactionRequest
-from domain.premium.transactions import AmendmentKind, TransactionType
+from domain.premium.transactions import AmendmentKind, ItemKey, PremiumAmount, TransactionType
 
 STOP_OR_RESUME: Final = frozenset({AmendmentKind.STOP_BILLING, AmendmentKind.RESUME_BILLING})
 #: PRM-082.
@@ -87,24 +88,31 @@ def _kind_problems(request: TransactionRequest) -> list[Problem]:
 
 
 def _amount_problems(request: TransactionRequest, kind: TransactionType) -> list[Problem]:
-    """Keys named twice (MEM-026), two keys of one coverage (PRM-020), amounts missing at a start or below zero."""
+    """Faults of the amounts; at a start each needs one."""
+    problems = amount_problems(request.amounts)
+    if kind is TransactionType.NEW_BUSINESS:
+        for index, amount in enumerate(request.amounts):
+            if amount.annual is None:
+                pointer = f"/amounts/{index}/annual"
+                params = {"field": "annual"}
+                problems.append(Problem("TRANSACTION_INCOMPLETE", "annual is missing", pointer, params=params))
+    return problems
+
+
+def amount_problems(amounts: Sequence[PremiumAmount], where: str = "/amounts") -> list[Problem]:
+    """Keys named twice (MEM-026), two amounts for one coverage (PRM-020), amounts below zero."""
     problems: list[Problem] = []
-    keys = set()
-    coverages = set()
-    for index, amount in enumerate(request.amounts):
-        pointer = f"/amounts/{index}"
-        twice = amount.key in keys or (amount.annual is not None and amount.key.coverage in coverages)
-        if twice:
+    keys: set[ItemKey] = set()
+    coverages: set[str] = set()
+    for index, amount in enumerate(amounts):
+        pointer = f"{where}/{index}"
+        if amount.key in keys or (amount.annual is not None and amount.key.coverage in coverages):
             problems.append(Problem("PREMIUM_KEY_DUPLICATE", f"coverage {amount.key.coverage} is named twice", pointer))
         keys.add(amount.key)
         if amount.annual is not None:
             coverages.add(amount.key.coverage)
-        if amount.annual is None and kind is TransactionType.NEW_BUSINESS:
-            problems.append(
-                Problem("TRANSACTION_INCOMPLETE", "annual is missing", f"{pointer}/annual", params={"field": "annual"})
-            )
-        if amount.annual is not None and amount.annual < 0:
-            problems.append(Problem("REQUEST_INVALID", "an annual amount is not negative", f"{pointer}/annual"))
+            if amount.annual < 0:
+                problems.append(Problem("REQUEST_INVALID", "an annual amount is not negative", f"{pointer}/annual"))
     return problems
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.members.effects import consequences, with_effects
 from domain.members.events import RollOnCompleted, TransactionDropped, TransactionRolledOn, VersionStatus
+from domain.members.forms import amount_problems
 from domain.members.guards import Circumstances, guard_problems
 from domain.members.record import MemberRecord
 from domain.members.requests import RollOnAction, RollOnDecision, TransactionFacts
@@ -52,6 +53,13 @@ def decide_at_once(unit: Unit, backed_off: Iterable[str], decisions: Sequence[Ro
 
 
 def _decide(unit: Unit, decisions: Sequence[RollOnDecision]) -> None:
+    refuse_if_any(
+        [
+            problem
+            for index, one in enumerate(decisions)
+            for problem in amount_problems(one.amounts, f"/decisions/{index}/amounts")
+        ]
+    )
     fresh = _fresh(unit.record, decisions)
     if not fresh:
         return

@@ -524,3 +524,16 @@ def test_a_location_in_an_amendment_becomes_an_employment_change_of_the_same_dat
     ]
     again = member.amend("04-01", "1400.00", location="L2")
     assert "EmploymentChanged" not in names(again)
+
+
+@pytest.mark.rule("PRM-002", "PRM-062", "PRM-063")
+def test_a_general_amendment_changes_neither_class_nor_payroll_frequency() -> None:
+    member = Member(Group()).start(member_class="A", payroll_frequency=Frequency.MONTHLY)
+    member.amend("03-01", "1300.00", member_class="B", payroll_frequency=Frequency.WEEKLY)
+    segment = member.active.at(day("03-01"))
+    assert (segment.member_class, segment.payroll_frequency) == ("A", Frequency.MONTHLY)
+
+
+def test_a_list_bill_start_is_routed_whatever_account_it_names() -> None:
+    member = Member(group_and_direct()).start(account="ID")
+    assert member.record.placements[0].account == "G"

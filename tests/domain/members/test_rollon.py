@@ -7,7 +7,7 @@ import pytest
 from domain.accounts.setup import Routed
 from domain.errors import Refusal
 from domain.members.decisions import unpark
-from domain.members.requests import RoutingKey
+from domain.members.requests import RollOnAction, RollOnDecision, RoutingKey
 from domain.members.rollon import instruct
 from domain.premium.transactions import AmendmentKind, Origin, TransactionType, WaiverSource
 from domain.products.master_policy import PolicyTerms, RollOnMode
@@ -112,6 +112,15 @@ def test_a_rolled_on_transaction_has_its_own_id_and_the_date_and_place_of_the_or
 def test_a_decision_names_a_transaction_that_awaits_one(decisions: list[Any], codes: list[str]) -> None:
     member = locked()
     assert member.refused(lambda: member.decide(*decisions)) == codes
+
+
+@pytest.mark.rule("PRM-112", "MEM-026")
+def test_re_rated_amounts_are_checked_like_any_others() -> None:
+    member = locked()
+    twice = RollOnDecision("T2", RollOnAction.ROLL_ON, (amount("1.00"), amount("2.00")))
+    assert member.refused(lambda: member.decide(twice)) == ["PREMIUM_KEY_DUPLICATE"]
+    negative = RollOnDecision("T2", RollOnAction.ROLL_ON, (amount("-1.00"),))
+    assert member.refused(lambda: member.decide(negative)) == ["REQUEST_INVALID"]
 
 
 @pytest.mark.rule("PRM-112")

@@ -55,6 +55,18 @@ def test_a_waiver_of_the_other_source_that_still_runs_stands_in_the_way() -> Non
     assert member.nets("G", "02-01", "03-02") == ["100.00", "0.00"]
 
 
+@pytest.mark.rule("PRM-091")
+def test_whoever_names_no_source_speaks_for_the_system_he_is() -> None:
+    member = Member(Group()).start()
+    member.waive("03-01", transaction_id="W")
+    nameless = {"waiver_source": None}
+    for origin in (Origin.POLICY, Origin.BILLING):
+        codes = member.refused(lambda origin=origin: member.end_waiver("06-01", "W", origin=origin, **nameless))
+        assert codes == ["WAIVER_SOURCE_NOT_ALLOWED"]
+    member.end_waiver("06-01", "W", origin=Origin.CLAIMS, **nameless)
+    assert member.nets("G", "06-01", "06-02") == ["100.00"]
+
+
 @pytest.mark.rule("PRM-092")
 def test_the_checks_of_a_waiver_come_in_their_order() -> None:
     group = Group(terms=PolicyTerms(waiver_claim_filing_days=180))
