@@ -27,6 +27,7 @@ from api.services import Readiness, ReadinessCheck, Services
 from api.settings import Settings
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
 from application.dispatch import Dispatcher
+from application.job_runs import JobRuns, Starter
 from application.register import Directory, ItemRegister, PendingLetters, Placements
 from application.scope import ScopeGuard
 from application.security import SecondFactorGuard
@@ -35,6 +36,11 @@ from infrastructure.auth.sandbox import SandboxIssuer
 from infrastructure.command_status import PostgresCommandStatus
 from infrastructure.event_store.log import EventLog
 from infrastructure.event_store.log_source import PostgresLogSource
+from infrastructure.jobs.accounts import DirectoryAccounts
+from infrastructure.jobs.broker import BrokerStarter, broker_of
+from infrastructure.jobs.scheduler import Scheduler
+from infrastructure.jobs.store import PostgresRuns
+from infrastructure.jobs.threads import BackgroundWork
 from infrastructure.postgres.clock import PostgresClockOffset
 from infrastructure.postgres.command_records import PostgresAuditTrail
 from infrastructure.postgres.database import Database, connect
@@ -79,6 +85,7 @@ class System:
             self.projections, self.database.reading, PostgresLogSource(self.database.reading), self.clock
         )
         self.statuses = Statuses(self.projections, self.database.writing, self.log_source, self.clock)
+        self._background = BackgroundWork("job", lambda run, stopping: self.jobs.work(run, stopping=stopping))
         self.dispatcher = Dispatcher(
             self.units,
             PostgresAuditTrail(self.database),
@@ -86,6 +93,26 @@ class System:
             self.ids,
             guards=(SecondFactorGuard(SystemClock()), ScopeGuard()),
         )
+
+    @cached_property
+    def jobs(self) -> JobRuns:
+        """Runs of jobs: worked on by a worker behind BROKER_URL, else by threads of this process."""
+        starter: Starter = self._background.start
+        if self.settings.broker_url is not None:
+            starter = BrokerStarter(broker_of(self.settings.broker_url))
+        return JobRuns(
+            PostgresRuns(self.database),
+            DirectoryAccounts(self.database, self._port(DirectoryQueries)),
+            self.dispatcher,
+            self.clock,
+            self.ids,
+            starter,
+        )
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """The schedule of the jobs."""
+        return Scheduler(self.jobs, self.clock)
 
     @cached_property
     def issuer(self) -> SandboxIssuer:
@@ -118,6 +145,7 @@ class System:
                 Executor(schema(), self.read_models, self.clock), workers=self.settings.limits.workers
             ),
             "command_status": PostgresCommandStatus(self.database),
+            "jobs": self.jobs,
             "sandbox_clock": self.clock if isinstance(self.clock, MovableClock) else None,
             "sandbox_issuer": self.issuer if self.settings.sandbox else None,
             "readiness": self._readiness(),
@@ -131,7 +159,8 @@ class System:
         return create_app(self.services(**members))
 
     def close(self) -> None:
-        """Close the pools, and stop the embedded server if it is ours."""
+        """Stop background work behind the item it is at, close the pools, and stop the embedded server if it is ours."""
+        self._background.close()
         self.database.close()
         if self.server is not None:
             self.server.stop()

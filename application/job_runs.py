@@ -1,0 +1,336 @@
+"""How a job runs: item after item, each a command of its own, with its progress kept so that any process can go on.
+
+A job is a command and a selection: its items are accounts, in account number order, read a page at a time. The command
+of an item carries a key made of run, account and step, so that an item taken twice (the process died behind its commit
+and before its progress was saved) is done once. Progress is saved at least every second and behind every failure; a run
+left by a dead process goes on behind its last saved item. A failing item stops nothing but itself; the same technical
+failure many times in a row pauses the run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from application.clock import Clock, UuidSource
+from application.command import CommandAnswer, CommandRequest, Principal
+from application.dispatch import CommandRefused
+from application.jobs import JobRun, JobType, RunRequest, RunState
+from domain.errors import refuse
+from domain.platform.parameters import PARAMETERS
+from domain.platform.privileges import SYSTEM_PRIVILEGE, Role
+
+_logger: Final = logging.getLogger(__name__)
+
+#: Accounts read at a time.
+PAGE: Final = 1_000
+#: Seconds after which progress is saved at the latest; the rulebook allows ten (PLT-055).
+SAVE_EVERY: Final = 1.0
+#: How many failures a run names; all of them are counted.
+FAILURES_NAMED: Final = 100
+#: Commands of one item at most: periods caught up in one run.
+STEPS: Final = 1_200
+
+_ABORT_AFTER = PARAMETERS["job.abort_after_same_failures"].default
+
+ENDED: Final = frozenset({RunState.COMPLETED, RunState.COMPLETED_WITH_EXCEPTIONS, RunState.CANCELLED, RunState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class JobDefinition:
+    """A job: the command of its items, the refusals that only mean "not in this run", and when it is scheduled.
+
+    `starts_at` is the time of day in the platform's time zone (PLT-052); None: only by hand. `repeats`: the command of
+    an item is given again until its result names what it `skipped`.
+    """
+
+    type: JobType
+    command: str
+    skips: frozenset[str] = frozenset()
+    starts_at: dt.time | None = None
+    repeats: bool = False
+
+
+#: decision: the job takes all accounts once a day at the calendars' shipped execution time, not each at its own.
+INVOICE_GENERATION: Final = JobDefinition(
+    JobType("InvoiceGeneration", "Generate the invoices that are due, account by account"),
+    command="GenerateScheduledInvoice",
+    skips=frozenset({"HOLD_ACTIVE", "PROCESS_CONFLICT", "CAPABILITY_NOT_AVAILABLE", "NO_INVOICE_REQUIRED"}),
+    starts_at=dt.time(6, 0),
+    repeats=True,
+)
+
+JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
+    {definition.type.name: definition for definition in (INVOICE_GENERATION,)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run with its selection, as it is kept."""
+
+    progress: JobRun
+    accounts: tuple[str, ...]
+    excluded: frozenset[str]
+
+
+class ClaimedRun(Protocol):
+    """A run that this process alone works on; the claim ends with the process, whatever ends it."""
+
+    @property
+    def stored(self) -> StoredRun: ...
+
+    def save(self, progress: JobRun) -> None:
+        """Keep the progress. Fails when the claim was lost, so that two processes never write one run."""
+        ...
+
+
+class RunStore(Protocol):
+    """Keeps runs."""
+
+    def create(self, run: StoredRun, *, started_by: str, scheduled_for: dt.datetime | None = None) -> bool:
+        """Keep a new run; False when a run of the job is active, or was started for this scheduled time."""
+        ...
+
+    def find(self, run_id: UUID) -> JobRun | None: ...
+
+    def unfinished(self) -> list[UUID]:
+        """Runs to be worked on, oldest first: scheduled ones, and those whose process may have died."""
+        ...
+
+    def claim(self, run_id: UUID) -> AbstractContextManager[ClaimedRun | None]:
+        """Take the run for this process; None when another one has it, or there is nothing left to do."""
+        ...
+
+
+class Accounts(Protocol):
+    """The accounts jobs go through."""
+
+    def due_order(self, after: str, limit: int) -> list[str]:
+        """Active accounts behind `after` in account number order."""
+        ...
+
+    def resolve(self, number: str) -> str | None:
+        """The account of a number or legacy number."""
+        ...
+
+
+class Executor(Protocol):
+    """What executes commands."""
+
+    def execute(self, request: CommandRequest) -> CommandAnswer: ...
+
+
+Starter = Callable[[UUID], None]
+
+
+class JobRuns:
+    """The port `JobRunner`: starts runs, tells of them, and works on them.
+
+    `starter` gets a run's id when it is to be worked on: in a thread of this process, or by a message to a worker.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        accounts: Accounts,
+        executor: Executor,
+        clock: Clock,
+        ids: UuidSource,
+        starter: Starter,
+        *,
+        definitions: Mapping[str, JobDefinition] = JOBS,
+        abort_after: int | None = None,
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._executor = executor
+        self._clock = clock
+        self._ids = ids
+        self._starter = starter
+        self.definitions = definitions
+        self._abort_after = abort_after or int(str(_ABORT_AFTER))
+
+    # Starting, telling
+
+    def jobs(self) -> Mapping[str, JobType]:
+        """The jobs that may be run by hand, by name."""
+        return {name: definition.type for name, definition in self.definitions.items()}
+
+    def start(self, request: RunRequest, principal: Principal) -> JobRun:
+        """Start a run (PLT-051). Raises Refusal: RUN_ALREADY_ACTIVE, BILLING_ACCOUNT_NOT_FOUND."""
+        excluded = frozenset(self._resolved(request.excluded_accounts))
+        included = tuple(sorted(set(self._resolved(request.accounts)) - excluded))
+        run = self._new(request.job, request.run_date, "MANUAL")
+        if request.accounts and not included:
+            # Everything named is excluded: a run of nothing, not of everything.
+            run = replace(run, state=RunState.COMPLETED, ended_at=self._clock.now())
+        if not self._store.create(StoredRun(run, included, excluded), started_by=principal.identifier):
+            self.resume()
+            raise refuse("RUN_ALREADY_ACTIVE", f"a run of {request.job} is active")
+        if run.state is RunState.SCHEDULED:
+            self._starter(run.run_id)
+        return run
+
+    def start_scheduled(self, job: str, at: dt.datetime) -> JobRun | None:
+        """Start the run of a scheduled time; None when it was started before, or another run is active."""
+        run = self._new(job, None, "SCHEDULE")
+        if not self._store.create(StoredRun(run, (), frozenset()), started_by="scheduler", scheduled_for=at):
+            return None
+        self._starter(run.run_id)
+        return run
+
+    def run(self, run_id: UUID) -> JobRun | None:
+        """A run with its progress; None when there is none of this id."""
+        return self._store.find(run_id)
+
+    def resume(self) -> None:
+        """Take up what was left: runs not begun, and runs whose process died (PLT-055)."""
+        for run_id in self._store.unfinished():
+            self._starter(run_id)
+
+    def _new(self, job: str, run_date: dt.date | None, trigger: str) -> JobRun:
+        return JobRun(self._ids.new(), job, RunState.SCHEDULED, run_date, trigger, started_at=self._clock.now())
+
+    def _resolved(self, numbers: Sequence[str]) -> list[str]:
+        found = []
+        for index, number in enumerate(numbers):
+            account = self._accounts.resolve(number)
+            if account is None:
+                raise refuse(
+                    "BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer=f"/accounts/{index}", entity=number
+                )
+            found.append(account)
+        return found
+
+    # Working
+
+    def work(self, run_id: UUID, *, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Work on a run until it ends, it is paused, or this process is `stopping`. Does nothing if another one does.
+
+        Idempotent: a message about a run may arrive any number of times.
+        """
+        with self._store.claim(run_id) as claimed:
+            if claimed is not None:
+                _Work(self, claimed).through(stopping)
+
+    def definition(self, job: str) -> JobDefinition | None:
+        return self.definitions.get(job)
+
+    def selection(self, run: StoredRun, after: str) -> Iterator[str]:
+        """The run's accounts behind `after`, a page at a time."""
+        if run.accounts:
+            yield from (account for account in run.accounts if account > after)
+            return
+        while page := self._accounts.due_order(after, PAGE):
+            yield from (account for account in page if account not in run.excluded)
+            after = page[-1]
+
+    def execute(self, definition: JobDefinition, run: JobRun, account: str) -> tuple[int, str | None]:
+        """Do one item: how many commands had effect, and why it was skipped, if it was. Raises CommandRefused."""
+        principal = _principal(definition.type.name)
+        payload: dict[str, Any] = {
+            "account": account,
+            "run_started": run.started_at.isoformat() if run.started_at else None,
+            "run_date": run.run_date.isoformat() if run.run_date else None,
+        }
+        effective = 0
+        for step in range(STEPS if definition.repeats else 1):
+            key = f"job:{run.run_id}:{account}:{step}"
+            request = CommandRequest(definition.command, payload, principal, "JOB", idempotency_key=key)
+            try:
+                answer = self._executor.execute(request)
+            except CommandRefused as refused:
+                if refused.code in definition.skips:
+                    return effective, refused.code
+                raise
+            if "skipped" in answer.result:
+                return effective, str(answer.result["skipped"])
+            effective += 1
+        return effective, None
+
+    def now(self) -> dt.datetime:
+        return self._clock.now()
+
+    @property
+    def abort_after(self) -> int:
+        return self._abort_after
+
+
+def _principal(job: str) -> Principal:
+    """Who issues a job's commands (PLT-029)."""
+    return Principal("JOB", f"job:{job}", "jobs", frozenset({SYSTEM_PRIVILEGE}), roles=frozenset({Role.SYSTEM.value}))
+
+
+@dataclass(slots=True)
+class _Work:
+    """This process's work on a run it has claimed."""
+
+    runs: JobRuns
+    claimed: ClaimedRun
+    skipped: dict[str, int] = field(default_factory=dict)
+    saved_at: float = 0.0
+    same: tuple[str, int] = ("", 0)
+
+    def through(self, stopping: Callable[[], bool]) -> None:
+        stored = self.claimed.stored
+        run = stored.progress
+        definition = self.runs.definition(run.job)
+        if definition is None:
+            self.claimed.save(replace(run, state=RunState.FAILED, ended_at=self.runs.now()))
+            return
+        self.skipped = dict(run.skipped)
+        if run.state is RunState.SCHEDULED:
+            run = replace(run, state=RunState.RUNNING, selected=sum(1 for _ in self.runs.selection(stored, "")))
+            self._save(run)
+        for account in self.runs.selection(stored, run.last_item or ""):
+            if stopping():
+                self._save(run)
+                return
+            run = self._item(definition, run, account)
+            if run.state is RunState.PAUSED:
+                self._save(run)
+                return
+        state = RunState.COMPLETED_WITH_EXCEPTIONS if run.failed else RunState.COMPLETED
+        self._save(replace(run, state=state, ended_at=self.runs.now()))
+
+    def _item(self, definition: JobDefinition, run: JobRun, account: str) -> JobRun:
+        try:
+            effective, skipped = self.runs.execute(definition, run, account)
+        except CommandRefused as refused:
+            self.same = ("", 0)
+            return self._failed(run, account, refused.code)
+        except Exception as error:
+            # Of a technical failure the kind is told; the text may hold data (PLT-016).
+            cause = type(error).__name__
+            _logger.exception("job %s, run %s: item %s failed", run.job, run.run_id, account)
+            self.same = (cause, self.same[1] + 1 if self.same[0] == cause else 1)
+            run = self._failed(run, account, "INTERNAL_ERROR")
+            return replace(run, state=RunState.PAUSED) if self.same[1] >= self.runs.abort_after else run
+        self.same = ("", 0)
+        if effective:
+            run = replace(run, done=run.done + 1, last_item=account)
+        else:
+            reason = skipped or "NOTHING_DONE"
+            self.skipped[reason] = self.skipped.get(reason, 0) + 1
+            run = replace(run, last_item=account)
+        if time.monotonic() - self.saved_at >= SAVE_EVERY:
+            self._save(run)
+        return run
+
+    def _failed(self, run: JobRun, account: str, code: str) -> JobRun:
+        failures = (*run.failures, (account, code))[:FAILURES_NAMED]
+        run = replace(run, failed=run.failed + 1, last_item=account, failures=failures)
+        self._save(run)
+        return run
+
+    def _save(self, run: JobRun) -> None:
+        self.claimed.save(replace(run, skipped=dict(self.skipped)))
+        self.saved_at = time.monotonic()

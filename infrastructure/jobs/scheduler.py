@@ -1,0 +1,74 @@
+"""The schedule: starts each job's run at its time of day, once, whatever the number of schedulers (PLT-052, PLT-053).
+
+The database decides: a scheduled time starts one run, so that a second scheduler finds it started. Only the latest time
+that has passed is looked at: after downtime a missed job runs once, and what fell due meanwhile is the job's to catch
+up. A run left by a dead process is taken up again on the way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from application.clock import Clock
+from application.job_runs import JobRuns
+
+_logger: Final = logging.getLogger(__name__)
+
+#: Seconds between two looks at the schedule.
+INTERVAL: Final = 10.0
+
+
+def latest_time(time: dt.time, zone: ZoneInfo, now: dt.datetime) -> dt.datetime:
+    """The latest instant, not after `now`, at which it was this time of day in the zone, UTC (PLT-052)."""
+    today = now.astimezone(zone).date()
+    candidates = (instant_of(today - dt.timedelta(days=back), time, zone) for back in range(3))
+    return next(instant for instant in candidates if instant <= now)
+
+
+def instant_of(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """The instant of a local time, UTC: a doubled one is its first, a skipped one the next valid instant (PLT-052)."""
+    local = dt.datetime.combine(day, time, zone)
+    instant = local.astimezone(dt.UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return instant
+    # Skipped: go back to where the zone's new offset begins.
+    minute = dt.timedelta(minutes=1)
+    while (instant - minute).astimezone(zone).utcoffset() == instant.astimezone(zone).utcoffset():
+        instant -= minute
+    return instant
+
+
+class Scheduler:
+    """Looks at the schedule every few seconds."""
+
+    def __init__(self, runs: JobRuns, clock: Clock, zone: str = "UTC") -> None:
+        self._runs = runs
+        self._clock = clock
+        self._zone = ZoneInfo(zone)
+
+    def tick(self) -> list[str]:
+        """Start what is due and not started; the names of the jobs started."""
+        now = self._clock.now()
+        started = []
+        for name, definition in self._runs.definitions.items():
+            if definition.starts_at is None:
+                continue
+            run = self._runs.start_scheduled(name, latest_time(definition.starts_at, self._zone, now))
+            if run is not None:
+                started.append(name)
+        self._runs.resume()
+        return started
+
+    def run(self, stop: threading.Event, interval: float = INTERVAL) -> None:
+        """Tick until told to stop; a failing tick is logged and the next one tries again."""
+        while not stop.is_set():
+            try:
+                for name in self.tick():
+                    _logger.info("started %s", name)
+            except Exception:
+                _logger.exception("the schedule could not be looked at")
+            stop.wait(interval)

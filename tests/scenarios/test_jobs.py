@@ -1,0 +1,117 @@
+"""Jobs as operations see them: started over HTTP, followed to their end, harmless when repeated or interrupted."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.scenarios.conftest import World
+
+
+def _headers(world: World, *roles: str) -> dict[str, str]:
+    token = world.system.issuer.token("olga", roles, person="P-OLGA", second_factor=True)
+    return {"Authorization": f"Bearer {token}"}
+
+
+def run_job(world: World, job: str = "InvoiceGeneration", **selection: Any) -> dict[str, Any]:
+    """Start a run and follow it to its end."""
+    started = world.client.post(f"/v1/jobs/{job}", json=selection, headers=_headers(world, "OPS"))
+    assert started.status_code == 202, started.text
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        run: dict[str, Any] = world.client.get(started.headers["location"], headers=_headers(world, "OPS")).json()
+        if run["state"] not in ("SCHEDULED", "RUNNING"):
+            return run
+        time.sleep(0.02)
+    raise AssertionError(run)
+
+
+def _periods(world: World, account: str) -> list[str]:
+    """Period starts of the account's invoices in order of issue."""
+    with world.system.database.reading() as connection:
+        rows = connection.execute(
+            "SELECT payload->>'period_start' FROM event WHERE type = 'InvoiceIssued' AND payload->>'account' = %s"
+            " ORDER BY position",
+            [account],
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _invoices(world: World, account: str) -> list[str]:
+    """Numbers of the account's invoices in order of issue."""
+    with world.system.database.reading() as connection:
+        rows = connection.execute(
+            "SELECT payload->>'number' FROM event WHERE type = 'InvoiceIssued' AND payload->>'account' = %s"
+            " ORDER BY position",
+            [account],
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+@pytest.mark.rule("INV-090", "PLT-051", "PLT-054", "PLT-055")
+def test_the_invoice_job_bills_what_is_due_and_nothing_twice(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    run = run_job(world)
+    assert (run["state"], run["selected"], run["done"], run["failed"], run["left"]) == ("COMPLETED", 1, 1, 0, 0)
+    assert run["last_item"] == account
+    assert _periods(world, account) == ["2025-01-01"]
+    again = run_job(world)
+    assert (again["state"], again["done"], again["skipped"]) == ("COMPLETED", 0, {"NOT_DUE": 1})
+    assert _periods(world, account) == ["2025-01-01"]
+
+
+@pytest.mark.rule("INV-090", "INV-093", "INV-E10")
+def test_a_job_that_was_down_catches_up_and_holds_and_discards_are_skipped(world: World) -> None:
+    world.on("2025-01-20")
+    account, policy = world.group(start="2025-03-01")
+    world.member(policy, "MR-1", start="2025-03-01")
+    world.on("2025-03-14")
+    hold = world.do(
+        "CreateHold",
+        account=account,
+        type="INVOICE",
+        reason="Rates disputed",
+        effective_date="2025-03-15",
+        expiration_date="2025-03-20",
+    )
+    assert hold
+    world.on("2025-03-19")
+    assert run_job(world)["skipped"] == {"HOLD_ACTIVE": 1}
+    world.on("2025-03-20")
+    assert run_job(world)["done"] == 1
+    assert _periods(world, account) == ["2025-03-01", "2025-04-01"]
+    world.on("2025-03-21")
+    march, april = _invoices(world, account)
+    world.do("DiscardInvoice", invoice=april, reason="To get at March", confirmed=True)
+    world.do("DiscardInvoice", invoice=march, reason="Wrong rates", confirmed=True)
+    world.on("2025-04-16")
+    assert run_job(world)["skipped"] == {"AWAITING_REGENERATION": 1}
+    world.on("2025-04-17")
+    world.do("RegenerateInvoice", invoice=march, confirmed=True)
+    world.do("RegenerateInvoice", invoice=april, confirmed=True)
+    assert run_job(world)["done"] == 1
+    assert _periods(world, account) == ["2025-03-01", "2025-04-01", "2025-03-01", "2025-04-01", "2025-05-01"]
+
+
+def test_a_run_takes_the_accounts_it_is_told_to_and_refuses_unknown_ones(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    unknown = world.client.post(
+        "/v1/jobs/InvoiceGeneration", json={"accounts": ["LB999999999"]}, headers=_headers(world, "OPS")
+    )
+    assert (unknown.status_code, unknown.json()["problems"][0]["code"]) == (404, "BILLING_ACCOUNT_NOT_FOUND")
+    excluded = run_job(world, accounts=[account], excluded_accounts=[account])
+    assert (excluded["state"], excluded["selected"], excluded["done"]) == ("COMPLETED", 0, 0)
+    assert run_job(world, run_date="2024-12-16", accounts=[account])["skipped"] == {"NOT_DUE": 1}
+    assert run_job(world, run_date="2024-12-17", accounts=[account])["done"] == 1
+
+
+@pytest.mark.rule("PLT-051")
+def test_without_the_privilege_no_job_runs(world: World) -> None:
+    refused = world.client.post("/v1/jobs/InvoiceGeneration", json={}, headers=_headers(world, "CCA"))
+    assert refused.status_code == 403
