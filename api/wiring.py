@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from fastapi import FastAPI
@@ -85,7 +86,7 @@ class System:
             self.projections, self.database.reading, PostgresLogSource(self.database.reading), self.clock
         )
         self.statuses = Statuses(self.projections, self.database.writing, self.log_source, self.clock)
-        self._background = BackgroundWork("job", lambda run, stopping: self.jobs.work(run, stopping=stopping))
+        self._background: BackgroundWork[UUID] = BackgroundWork("job", self._work_on_run)
         self.dispatcher = Dispatcher(
             self.units,
             PostgresAuditTrail(self.database),
@@ -108,6 +109,9 @@ class System:
             self.ids,
             starter,
         )
+
+    def _work_on_run(self, run: UUID, stopping: Callable[[], bool]) -> None:
+        self.jobs.work(run, stopping=stopping)
 
     @cached_property
     def scheduler(self) -> Scheduler:
@@ -159,7 +163,7 @@ class System:
         return create_app(self.services(**members))
 
     def close(self) -> None:
-        """Stop background work behind the item it is at, close the pools, and stop the embedded server if it is ours."""
+        """Stop background work behind its present item, close the pools, and stop the embedded server if it is ours."""
         self._background.close()
         self.database.close()
         if self.server is not None:

@@ -34,7 +34,8 @@ def broker_of(url: str) -> dramatiq.Broker:
         if scheme in ("redis", "rediss"):
             from dramatiq.brokers.redis import RedisBroker
 
-            return RedisBroker(url=url)
+            redis: dramatiq.Broker = RedisBroker(url=url)  # type: ignore[no-untyped-call]
+            return redis
         if scheme in ("postgres", "postgresql"):
             from dramatiq_postgres import PostgresBroker
 
@@ -51,9 +52,8 @@ def runs_actor(broker: dramatiq.Broker, work: Callable[[UUID], None]) -> dramati
     def work_on_run(run_id: str) -> None:
         work(UUID(run_id))
 
-    return dramatiq.actor(
-        work_on_run, broker=broker, actor_name=ACTOR, queue_name=QUEUE, max_retries=3, time_limit=TIME_LIMIT
-    )
+    declare = dramatiq.actor(broker=broker, actor_name=ACTOR, queue_name=QUEUE, max_retries=3, time_limit=TIME_LIMIT)
+    return declare(work_on_run)
 
 
 class BrokerStarter:

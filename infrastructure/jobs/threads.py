@@ -5,26 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 _logger: Final = logging.getLogger(__name__)
 
+S = TypeVar("S", bound=Hashable)
 
-class BackgroundWork:
+
+class BackgroundWork(Generic[S]):
     """Runs `work(subject, stopping)` for each subject in a thread of its own, two at most at a time.
 
     `close` asks all of it to stop and waits; what was not finished is left to be taken up again.
     """
 
-    def __init__(self, name: str, work: Callable[[Hashable, Callable[[], bool]], None], *, threads: int = 2) -> None:
+    def __init__(self, name: str, work: Callable[[S, Callable[[], bool]], None], *, threads: int = 2) -> None:
         self._name = name
         self._work = work
         self._stop = threading.Event()
         self._places = threading.BoundedSemaphore(threads)
         self._guard = threading.Lock()
-        self._running: dict[Hashable, threading.Thread] = {}
+        self._running: dict[S, threading.Thread] = {}
 
-    def start(self, subject: Hashable) -> None:
+    def start(self, subject: S) -> None:
         """Work on the subject, unless this process does so already or is closing."""
         with self._guard:
             if self._stop.is_set() or subject in self._running:
@@ -41,7 +43,7 @@ class BackgroundWork:
         for thread in threads:
             thread.join(timeout)
 
-    def _run(self, subject: Hashable) -> None:
+    def _run(self, subject: S) -> None:
         try:
             with self._places:
                 if not self._stop.is_set():
