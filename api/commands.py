@@ -11,6 +11,7 @@ The order of PLT-013 is kept here: whoever lacks the privilege is told so before
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -36,6 +37,7 @@ from api.problems import (
     refused,
     to_json,
 )
+from api.settings import Limits
 from application.command import CommandAnswer, CommandRequest, Principal
 from application.command_status import CommandStatus
 from application.dispatch import BatchRefused, CommandRefused, Layer
@@ -290,7 +292,7 @@ class Commands:
 
     async def _stream_results(self, request: Request) -> AsyncIterator[bytes]:
         principal = principal_of(request)
-        async for lines in _lines(request, self._edge.limits.line_bytes, self._edge.limits.stream_lines):
+        async for lines in _lines(request, self._edge.limits):
             yield await self._edge.run(self._run_lines, lines, principal, request)
 
     def _run_lines(self, lines: Iterable[_Line], principal: Principal, request: Request) -> bytes:
@@ -425,12 +427,13 @@ class _Line:
         self.fault = fault
 
 
-async def _lines(request: Request, max_bytes: int, max_lines: int) -> AsyncIterator[list[_Line]]:
+async def _lines(request: Request, limits: Limits) -> AsyncIterator[list[_Line]]:
     """The lines of a body as they arrive, in groups; blank ones are counted and left out.
 
     Never more than one line and one chunk is held. A line above its limit is skipped to its end and refused alone; a
-    stream above its limit of lines ends there.
+    stream above its limit of lines, or one that falls silent, ends there.
     """
+    max_bytes, max_lines = limits.line_bytes, limits.stream_lines
     rest = bytearray()
     number, oversize = 0, False
     ready: list[_Line] = []
@@ -444,7 +447,16 @@ async def _lines(request: Request, max_bytes: int, max_lines: int) -> AsyncItera
             ready.append(_Line(number, text))
         oversize = False
 
-    async for chunk in request.stream():
+    chunks = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            yield [_Line(number + 1, fault=_silent())]
+            return
+        if chunk is None:
+            break
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:
             oversize = oversize or len(rest) + end - start > max_bytes
@@ -475,6 +487,10 @@ async def _lines(request: Request, max_bytes: int, max_lines: int) -> AsyncItera
 
 def _line_too_long(max_bytes: int) -> RequestRefused:
     return refused(Layer.FACADE, "PAYLOAD_TOO_LARGE", f"a line has at most {max_bytes} bytes")
+
+
+def _silent() -> RequestRefused:
+    return refused(Layer.FACADE, "REQUEST_INVALID", "the next line did not arrive in time")
 
 
 def _too_many_lines(max_lines: int) -> RequestRefused:

@@ -9,6 +9,7 @@ The body is the file's bytes, not a form: it is passed on as it arrives, to a te
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import tempfile
@@ -74,16 +75,20 @@ class Files:
     async def _receive(self, request: Request, content: BinaryIO, max_bytes: int) -> tuple[int, str]:
         """Write the body to the file as it arrives; its size and hash. Raises FILE_TOO_LARGE."""
         digest, size = hashlib.sha256(), 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > max_bytes:
-                message = f"a file of this kind has at most {max_bytes} bytes"
-                raise refused(Layer.FACADE, "FILE_TOO_LARGE", message, headers={"Connection": "close"})
-            digest.update(chunk)
-            if size > _IN_MEMORY:
-                await self._edge.run(content.write, chunk)
-            else:
-                content.write(chunk)
+        try:
+            async with asyncio.timeout(self._edge.limits.upload_seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > max_bytes:
+                        message = f"a file of this kind has at most {max_bytes} bytes"
+                        raise refused(Layer.FACADE, "FILE_TOO_LARGE", message, headers={"Connection": "close"})
+                    digest.update(chunk)
+                    if size > _IN_MEMORY:
+                        await self._edge.run(content.write, chunk)
+                    else:
+                        content.write(chunk)
+        except TimeoutError:
+            raise refused(Layer.FACADE, "REQUEST_INVALID", "the file did not arrive in time") from None
         if size == 0:
             raise refused(Layer.FACADE, "REQUEST_INVALID", "the file is empty")
         content.seek(0)

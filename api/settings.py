@@ -32,7 +32,9 @@ class Limits:
     stream_lines: int = 1_000_000
     upload_bytes: int = 200_000_000
     json_depth: int = 32
+    #: For a whole body of a command or batch, and between two parts of a stream.
     body_seconds: float = 60.0
+    upload_seconds: float = 900.0
     #: Threads that execute commands, and how many requests may wait for one before 503 is answered.
     workers: int = 16
     waiting: int = 500

@@ -15,7 +15,6 @@ import application.platform  # noqa: F401  declares the platform's commands
 from api.app import create_app
 from api.services import Services
 from api.settings import Rates, Settings
-from api.wiring import System
 from application.clock import ManualClock, SystemClock, UuidSource
 from application.command import CommandRegistry
 from application.dispatch import Dispatcher
@@ -144,6 +143,8 @@ def api(make_api: MakeApi) -> Api:
 @pytest.fixture
 def service(database: Database, clock: ManualClock) -> Iterator[Service]:
     """The whole service, with a customer."""
+    from api.wiring import System  # only these tests need every room
+
     system = System(Settings(sandbox=True, rates=Rates(enabled=False)), database, clock)
     assert system.prepare() == ()
     with TestClient(create_app(system.services())) as client:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from httpx import Response
 from starlette.testclient import TestClient
 
-from api.wiring import System
+if TYPE_CHECKING:
+    from api.wiring import System
 
 WEEKEND = {"name": "US-EAST", "weekend_days": [6, 7], "execution_time": "06:00"}
 MONTHLY = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1]}

@@ -79,7 +79,7 @@ def reason(token: str | None, authenticator: Any = AUTHENTICATOR) -> str:
 class TestTokens:
     """What makes a token good."""
 
-    @pytest.mark.rule("PLT-029", "PLT-093")
+    @pytest.mark.rule("PLT-029")
     def test_a_good_token_gives_the_privileges_of_its_roles(self) -> None:
         for token in (signed(claims()), signed(claims(), EC, "ES256", "ec-1")):
             principal = authenticate(token)

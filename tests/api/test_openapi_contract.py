@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +26,6 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from api.app import create_app
 from api.openapi import openapi_document
 from api.settings import Rates, Settings
-from api.wiring import System
 from application.clock import ManualClock, MovableClock
 from application.command import CommandRegistry, Principal
 from application.security import Credentials, NotAuthenticatedError
@@ -66,6 +66,25 @@ class TestDocument:
             assert operation["operationId"] == name
             assert operation["summary"] == kind.summary
             assert f"`{kind.privilege}`" in operation["description"]
+
+    @pytest.mark.rule("PLT-001")
+    def test_commands_are_named_in_pascal_case_their_members_in_snake_case(self) -> None:
+        import application.use_cases  # noqa: F401
+
+        def members(schema: Any) -> Iterator[str]:
+            if isinstance(schema, dict):
+                properties = schema.get("properties", {})
+                yield from properties
+                for part in schema.values():
+                    yield from members(part)
+            elif isinstance(schema, list):
+                for part in schema:
+                    yield from members(part)
+
+        for name, kind in CommandRegistry.types.items():
+            assert re.fullmatch(r"([A-Z][a-z0-9]+){2,}", name)
+            for member in members(kind.model.model_json_schema()):
+                assert re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", member), (name, member)
 
     def test_operation_ids_are_unique(self, document: dict[str, Any]) -> None:
         ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
@@ -163,6 +182,8 @@ def contract_of(app: Any) -> Any:
 
 def test_every_operation_answers_as_documented(database: Database, clock: ManualClock) -> None:
     """All declared commands, wired as the service wires them."""
+    from api.wiring import System  # only this test needs every room
+
     system = System(Settings(sandbox=True, rates=Rates(enabled=False)), database, clock)
     assert system.prepare() == ()
     services = system.services(

@@ -101,7 +101,7 @@ class TestJobs:
         problem(self.start(api, "NoSuchJob", {}, "ARM"), 403, "FORBIDDEN")
         problem(self.start(api, "NoSuchJob", {}, "OPS"), 404, "ENTITY_NOT_FOUND")
 
-    @pytest.mark.rule("PLT-019", "PLT-022")
+    @pytest.mark.rule("PLT-019")
     def test_a_second_run_is_refused_to_be_tried_again(self, make_api: MakeApi) -> None:
         document = problem(
             self.start(make_api(jobs=Runner()), "AnybRecalculation", {}, "OPS"), 409, "RUN_ALREADY_ACTIVE"

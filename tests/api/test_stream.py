@@ -129,7 +129,13 @@ def test_an_empty_stream_is_answered_empty(api: Api) -> None:
 class Exchange:
     """An ASGI conversation by hand: what is sent when, and what memory stands at."""
 
-    def __init__(self, api: Api, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        chunks: AsyncIterator[bytes],
+        path: str = "/v1/commands",
+        content_type: str = "application/x-ndjson",
+    ) -> None:
         self._app = api.client.app
         self._chunks = chunks
         self.sent: list[bytes] = []
@@ -139,12 +145,12 @@ class Exchange:
             "http_version": "1.1",
             "method": "POST",
             "scheme": "http",
-            "path": "/v1/commands",
-            "raw_path": b"/v1/commands",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
             "headers": [
-                (b"content-type", b"application/x-ndjson"),
+                (b"content-type", content_type.encode()),
                 *((name.lower().encode(), value.encode()) for name, value in api.headers("ADM", "BOF").items()),
             ],
             "client": ("127.0.0.1", 1),
@@ -197,3 +203,31 @@ def test_memory_does_not_grow_with_the_stream(api: Api) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 5_000_000
+
+
+SLOW = Settings(sandbox=True, rates=OFF, limits=Limits(body_seconds=0.1))
+
+
+async def fallen_silent() -> AsyncIterator[bytes]:
+    """One line, then nothing for a long time."""
+    yield line("OpenBox", "k1", {"account": "A"})
+    await asyncio.sleep(60)
+    yield b""
+
+
+def test_a_stream_that_falls_silent_is_ended_behind_what_it_did(make_api: MakeApi) -> None:
+    api = make_api(SLOW)
+    exchange = Exchange(api, fallen_silent())
+    exchange.run()
+    found = [json.loads(text) for text in b"".join(exchange.sent).splitlines()]
+    assert [(result["line"], result["status"]) for result in found] == [(1, 200), (2, 400)]
+    assert api.events() == 1
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(make_api: MakeApi) -> None:
+    api = make_api(SLOW)
+    exchange = Exchange(api, fallen_silent(), "/v1/commands/OpenBox", "application/json")
+    exchange.run()
+    document = json.loads(b"".join(exchange.sent))
+    assert (document["status"], document["code"]) == (400, "REQUEST_INVALID")
+    assert api.events() == 0
