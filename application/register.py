@@ -41,6 +41,14 @@ class Directory(Protocol):
         """(reference, role) of the sponsor's units, ascending."""
         ...
 
+    def plan_of_uri(self, uri: str) -> str | None:
+        """The key of the payment plan with this URI (CAL-121)."""
+        ...
+
+    def plans(self) -> list[str]:
+        """The keys of all payment plans, ascending."""
+        ...
+
     def is_setup_account(self, account: str) -> bool:
         """Whether an enabled entry of the latest issued revision of a set-up names the account (ACC-025)."""
         ...

@@ -16,6 +16,7 @@ from domain.accounts.account import (
     BillTypeAssigned,
 )
 from domain.accounts.setup import BillingSetupIssued
+from domain.calendar.payment_plans import PaymentPlanCreated, plan_key
 from domain.customers.customer import BillingCustomerCreated
 from domain.invoices.invoice import (
     CreditPairs,
@@ -156,6 +157,12 @@ def setup_issued(recorded: RecordedEvent, rows: Rows) -> None:
         "delete from {setup_account} where setup_ref = %(setup)s", {"setup": event.setup_ref}, changes="setup_account"
     )
     rows["setup_account"].extend((event.setup_ref, account) for account in event.accounts)
+
+
+@register.on(PaymentPlanCreated)
+def plan_created(recorded: RecordedEvent, rows: Rows) -> None:
+    event: PaymentPlanCreated = recorded.event
+    rows["plan"].append(plan_key(event.code), event.uri)
 
 
 # --- Member records ---------------------------------------------------------------------------------------------------

@@ -54,6 +54,9 @@ SETUP_ACCOUNT = Table(
     indexes=(Index(("account",)),),
 )
 
+#: Payment plans by the key of their code (CAL-121).
+PLAN = Table("plan", (Column("plan", "text"), Column("uri", "text")), key=("plan",))
+
 #: Member records by policy and customer.
 MEMBER = Table(
     "member",
@@ -315,6 +318,7 @@ TABLES = (
     NUMBER,
     CUSTOMER,
     SETUP_ACCOUNT,
+    PLAN,
     MEMBER,
     PLACEMENT,
     MEMBER_ANYB,

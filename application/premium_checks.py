@@ -1,0 +1,254 @@
+"""Working premium out again: unbilled amounts, stored modal premiums, waivers that end, invoices of one member.
+
+None of these commands decides anything about premium; they compare what is stored or was billed with what the
+transactions give, and say or mend the difference.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+from pydantic import Field
+
+from application.command import Command, Identifier, Outcome, command, handles
+from application.invoices import check, discard, issue, open_process
+from application.members import facts_of, load_member, publish
+from application.register import Directory, ItemRegister, Placements
+from application.setups import load_policy
+from application.unit_of_work import Loaded, UnitOfWork
+from domain.accounts.account import ACCOUNT, Account, PeriodStatus, period_of
+from domain.accounts.bill_type import AllocationMode
+from domain.errors import Problem, refuse, refuse_if_any
+from domain.invoices.invoice import INVOICE, GenerationSource, InvoiceRegenerated, check_discardable
+from domain.members.record import MEMBER_RECORD, MemberRecord, active_timeline
+from domain.members.rows import rows_of
+from domain.members.waivers import expire_waivers
+from domain.money import format_amount
+from domain.premium.timeline import OPEN_END
+from domain.premium.validation import Discrepancy, PlacedOn, Validation, validate
+
+_FIRST = dt.date.min
+_MEMBERS = Annotated[tuple[Identifier, ...], Field(max_length=1000)]
+
+
+@command(
+    privilege="anyb.recalculate",
+    room="04",
+    summary="Work out anew what is not billed yet",
+    rules=("PRM-121", "PRM-123", "PRM-124"),
+    refusals=("REQUEST_INVALID", "BILLING_ACCOUNT_NOT_FOUND", "MEMBER_RECORD_NOT_FOUND"),
+    example={"accounts": ["LB000000018"]},
+)
+class RecalculateAnyb(Command):
+    """Of members, or of all members of accounts. Without new events the figures stay what they are."""
+
+    members: _MEMBERS = ()
+    accounts: Annotated[tuple[Identifier, ...], Field(max_length=20)] = ()
+
+
+@command(
+    privilege="modal.validate",
+    room="04",
+    summary="Compare stored modal premiums with what the transactions give",
+    rules=("PRM-160",),
+    refusals=("REQUEST_INVALID", "BILLING_ACCOUNT_NOT_FOUND"),
+    example={"accounts": ["LB000000018"]},
+)
+class ValidateModalAmounts(Command):
+    """One consolidated result; nothing is repaired."""
+
+    accounts: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=20)]
+
+
+@command(
+    privilege="waiver.manage",
+    room="04",
+    summary="Record the end of waivers whose last day has passed",
+    rules=("PRM-095",),
+    refusals=("MEMBER_RECORD_NOT_FOUND",),
+    example={"members": ["MR-1001"]},
+)
+class ExpirePremiumWaivers(Command):
+    """What the daily job does, for members."""
+
+    members: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=1000)]
+
+
+@command(
+    privilege="invoice.regenerate",
+    room="04",
+    summary="Discard and regenerate the invoices of a member's unbilled differences",
+    rules=("PRM-141",),
+    refusals=(
+        "MEMBER_RECORD_NOT_FOUND",
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "CLEANUP_NOT_AVAILABLE",
+        "ROLL_ON_PENDING",
+        "NOTHING_TO_CLEAN_UP",
+        "CONFIRMATION_REQUIRED",
+        "PROCESS_CONFLICT",
+    ),
+    example={"member_record": "MR-1001", "account": "LB000000018", "confirmed": True},
+)
+class CleanUpMemberInvoices(Command):
+    """On accounts that bill members individually: newest first discarded, oldest first issued again."""
+
+    member_record: Identifier
+    account: Identifier
+    confirmed: bool = False
+
+
+@handles(RecalculateAnyb)
+def recalculate_anyb(command: RecalculateAnyb, unit: UnitOfWork) -> Outcome:
+    numbers = set(command.members)
+    problems = []
+    for index, named in enumerate(command.accounts):
+        account = unit.port(Directory).resolve_account(named)
+        if account is None:
+            problems.append(Problem("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", f"/accounts/{index}"))
+            continue
+        numbers |= {*unit.port(ItemRegister).members_with_anyb(account)}
+        numbers |= {*unit.port(Placements).members_on(account, _FIRST, OPEN_END)}
+    refuse_if_any(problems)
+    if not numbers:
+        raise refuse("REQUEST_INVALID", "members or accounts are named", pointer="/members")
+    changed = []
+    for number in sorted(numbers):
+        member, policy = load_member(unit, number)
+        if member.state.is_roll_on_pending:
+            continue  # its figures are held (PRM-111)
+        after = publish(unit, member, facts_of(unit, policy.state, number))
+        if after.version != member.version:
+            changed.append(number)
+    return Outcome({"members": len(numbers), "changed": changed[:1000], "calculated_at": unit.now.isoformat()})
+
+
+@handles(ValidateModalAmounts)
+def validate_modal_amounts(command: ValidateModalAmounts, unit: UnitOfWork) -> Outcome:
+    directory = unit.port(Directory)
+    accounts = [directory.resolve_account(named) for named in command.accounts]
+    refuse_if_any(
+        [
+            Problem("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", f"/accounts/{index}")
+            for index, account in enumerate(accounts)
+            if account is None
+        ]
+    )
+    validated = 0
+    differences: list[Discrepancy] = []
+    incomplete: list[Problem] = []
+    for account in accounts:
+        for number in unit.port(Placements).members_on(account or "", _FIRST, OPEN_END):
+            member = unit.load(MEMBER_RECORD, number)
+            if member.state.is_roll_on_pending:
+                continue  # the rows are those of the PENDING version until it is decided
+            found = validation_of(unit, member)
+            validated += 1
+            differences += [one for one in found.discrepancies if one.account == account]
+            incomplete += found.incomplete
+    return Outcome(
+        {
+            "members": validated,
+            "discrepancies": [
+                {
+                    "account": one.account,
+                    "member_record": one.member_record,
+                    "check": one.check,
+                    "row": one.row,
+                    "expected": one.expected,
+                    "actual": one.actual,
+                }
+                for one in differences[:1000]
+            ],
+            "count": len(differences),
+        },
+        warnings=incomplete[:100],
+    )
+
+
+def validation_of(unit: UnitOfWork, member: Loaded[MemberRecord]) -> Validation:
+    """Whether what is stored of a record is what its transactions give (PRM-160)."""
+    record = member.state
+    policy = load_policy(unit, record.master_policy).state
+    facts = facts_of(unit, policy, record.number)
+    timeline = active_timeline(
+        record,
+        term_expiration=policy.expiration_date,
+        multiple_sequences=policy.terms.multiple_premium_sequences,
+    )
+    versions = {one.transaction_id: one.version for one in record.transactions if one.version is not None}
+    placed = [PlacedOn(one.account, one.start, one.end or OPEN_END) for one in record.placements]
+    today = unit.today()
+    derived = rows_of(timeline, facts.accounts, versions)
+    return validate(timeline, record.rows, derived, facts.accounts, placed, record.effective_date, today)
+
+
+@handles(ExpirePremiumWaivers)
+def expire_premium_waivers(command: ExpirePremiumWaivers, unit: UnitOfWork) -> Outcome:
+    ended: dict[str, list[str]] = {}
+    for number in sorted(set(command.members)):
+        member, _ = load_member(unit, number)
+        events = expire_waivers(member.state, unit.today())
+        if events:
+            unit.append(MEMBER_RECORD, number, events)
+            ended[number] = [one.waiver_id for one in events]
+    return Outcome({"ended": ended})
+
+
+@handles(CleanUpMemberInvoices)
+def clean_up_member_invoices(command: CleanUpMemberInvoices, unit: UnitOfWork) -> Outcome:
+    account = open_process(unit, command.account, "REGENERATION")
+    if not command.confirmed and "confirmed" not in unit.confirmations:
+        unit.require_confirmation("confirmed", "the command must be confirmed")
+    member, _ = load_member(unit, command.member_record)
+    if account.state.allocation_mode is not AllocationMode.INDIVIDUAL:
+        raise refuse("CLEANUP_NOT_AVAILABLE", "the account does not bill members individually", pointer="/account")
+    if member.state.is_roll_on_pending:
+        raise refuse("ROLL_ON_PENDING", "a roll-on is undecided", entity=command.member_record)
+    published = member.state.anyb_of(account.identifier)
+    starts = {line.billing_start for line in published.lines} if published is not None else set()
+    live = [one for one in account.state.live_periods() if one.start >= min(starts)] if starts else []
+    if not live:
+        raise refuse(
+            "NOTHING_TO_CLEAN_UP", "nothing of the member is unbilled on the account", entity=member.identifier
+        )
+    check(unit, account.state)
+    discarded = _discard_newest_first(unit, account.identifier, [one.invoice for one in reversed(live) if one.invoice])
+    issued = _issue_oldest_first(unit, account.identifier, discarded)
+    after = unit.load(MEMBER_RECORD, command.member_record).state.anyb_of(account.identifier)
+    return Outcome(
+        {
+            "account": account.identifier,
+            "member_record": command.member_record,
+            "discarded": discarded,
+            "issued": issued,
+            "anyb": format_amount(after.total if after is not None else 0, account.state.currency),
+        }
+    )
+
+
+def _discard_newest_first(unit: UnitOfWork, account: str, numbers: list[str]) -> list[str]:
+    for number in numbers:
+        invoice = unit.load(INVOICE, number).state
+        check_discardable(invoice, "CLEAN_UP", None)
+        discard(unit, unit.load(ACCOUNT, account).state, invoice, "CLEAN_UP", GenerationSource.MANUAL)
+        unit.flush()
+    return numbers
+
+
+def _issue_oldest_first(unit: UnitOfWork, account: str, discarded: list[str]) -> list[str]:
+    issued = []
+    for number in reversed(discarded):
+        state: Account = unit.load(ACCOUNT, account).state
+        start = unit.load(INVOICE, number).state.period_start
+        record = state.periods[start]
+        assert record.status is PeriodStatus.DISCARDED
+        outcome = issue(unit, state, period_of(record), GenerationSource.MANUAL, regenerates=number)
+        made = outcome.result.get("invoice")
+        if made is not None:
+            replaced = InvoiceRegenerated(number=number, account=account, replaced_by=str(made))
+            unit.append(INVOICE, number, [replaced])
+            issued.append(str(made))
+        unit.flush()
+    return issued
