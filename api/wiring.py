@@ -24,7 +24,7 @@ from api.app import create_app
 from api.graphql.execution import Executor
 from api.graphql.router import graphql_router
 from api.graphql.schema import schema
-from api.services import Readiness, ReadinessCheck, Services
+from api.services import Lifespan, Readiness, ReadinessCheck, Services
 from api.settings import Settings
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
 from application.dispatch import Dispatcher
@@ -54,6 +54,9 @@ from projections.register.fold import register
 from projections.register.queries import DirectoryQueries, ItemQueries, PendingLetterQueries, PlacementQueries
 
 _logger: Final = logging.getLogger(__name__)
+
+#: What runs until its event is set.
+Loop = Callable[[threading.Event], None]
 
 #: The read ports of handlers, each over the register's rows.
 _PORTS: Final[Mapping[type, Any]] = {
@@ -156,10 +159,16 @@ class System:
         }
         return Services(**(given | members))
 
-    def app(self, *, projecting: bool = True, **members: Any) -> FastAPI:
-        """The HTTP application; with `projecting` its process also follows the log, as a small deployment wants it."""
+    def app(self, *, projecting: bool = True, scheduling: bool = False, **members: Any) -> FastAPI:
+        """The HTTP application; with `projecting` its process also follows the log, with `scheduling` it also starts
+        jobs by the schedule, as a small deployment wants it."""
+        loops: list[tuple[str, Loop]] = []
         if projecting:
-            members.setdefault("lifespan", self._following)
+            loops.append(("projector", self.projector.run))
+        if scheduling:
+            loops.append(("scheduler", self.scheduler.run))
+        if loops:
+            members.setdefault("lifespan", _beside(loops))
         return create_app(self.services(**members))
 
     def close(self) -> None:
@@ -174,17 +183,6 @@ class System:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @asynccontextmanager
-    async def _following(self, _: FastAPI) -> AsyncIterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=self.projector.run, args=(stop,), name="projector", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(timeout=10)
 
     def _ports(self) -> dict[type, PortFactory]:
         return {kind: self._port(queries) for kind, queries in _PORTS.items()}
@@ -214,6 +212,25 @@ class System:
             return Readiness("projections", not missing, ", ".join(missing))
 
         return database, projections
+
+
+def _beside(loops: list[tuple[str, Loop]]) -> Lifespan:
+    """Runs loops in threads while the application serves."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        stop = threading.Event()
+        threads = [threading.Thread(target=loop, args=(stop,), name=name, daemon=True) for name, loop in loops]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(timeout=10)
+
+    return lifespan
 
 
 def open_system(settings: Settings, *, folder: Path | None = None) -> System:

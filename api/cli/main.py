@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from api.cli.audit import audit
-from api.cli.processes import projector, serve
+from api.cli.processes import projector, scheduler, serve, worker
 from api.cli.projections import projections
 
 app = typer.Typer(
@@ -17,7 +17,9 @@ app = typer.Typer(
     help="Billing for group benefits insurance.",
 )  # fmt: skip
 app.command()(serve)
+app.command()(worker)
 app.command()(projector)
+app.command()(scheduler)
 app.add_typer(projections, name="projections", help="Read models: where they stand, rebuilding, verifying.")
 app.add_typer(audit, name="audit", help="The event log: replay, verify, export.")
 
