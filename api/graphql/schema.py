@@ -9,14 +9,24 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
 from api.graphql.accounts import AccountQueries
+from api.graphql.calendars import CalendarQueries
 from api.graphql.invoices import InvoiceQueries
 from api.graphql.members import MemberQueries
 from api.graphql.operations import OperationQueries
 from api.graphql.payments import PaymentQueries
 from api.graphql.scalars import SCALARS
+from api.graphql.structure import StructureQueries
 
 #: The rooms' queries. Whoever adds a room adds its class here.
-QUERIES: tuple[type, ...] = (AccountQueries, InvoiceQueries, PaymentQueries, MemberQueries, OperationQueries)
+QUERIES: tuple[type, ...] = (
+    AccountQueries,
+    InvoiceQueries,
+    PaymentQueries,
+    MemberQueries,
+    CalendarQueries,
+    StructureQueries,
+    OperationQueries,
+)
 
 
 class _Schema(strawberry.Schema):
