@@ -451,6 +451,20 @@ def test_ports_see_what_was_flushed_and_the_rest_is_written_behind_it(database: 
     assert rows(database, "SELECT count(DISTINCT recorded_at), count(DISTINCT transaction) FROM event") == [(1, 1)]
 
 
+def test_many_events_may_be_written_several_times_in_one_unit(database: Database, unit_of_work: Units) -> None:
+    many = [filled() for _ in range(INSERT_UP_TO + 1)]
+
+    def decide(unit: PostgresUnitOfWork) -> None:
+        unit.append(TILL, "A", many)
+        unit.flush()
+        unit.append(TILL, "B", many)
+
+    answer = unit_of_work.write(decide)
+    stored = rows(database, "SELECT stream, stream_position, position FROM event ORDER BY position")
+    assert [(event.stream, event.stream_position, event.position) for event in answer.events] == stored
+    assert len(stored) == 2 * len(many)
+
+
 def test_what_was_flushed_goes_with_a_unit_that_is_given_up(database: Database, unit_of_work: Units) -> None:
     with suppress(ZeroDivisionError), unit_of_work.begin(idempotency_key="K1") as unit:
         unit.append(TILL, "A", [OPENED])

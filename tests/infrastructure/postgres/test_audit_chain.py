@@ -46,15 +46,27 @@ def test_every_record_is_sealed_once(database: Database, unit_of_work: Units, mo
 
 
 @pytest.mark.rule("PLT-079")
-def test_sealing_in_two_processes_at_once_seals_once(database: Database, unit_of_work: Units) -> None:
-    record(database, unit_of_work, 20)
-    threads = [threading.Thread(target=seal_audit, args=(database,)) for _ in range(4)]
+def test_sealing_in_two_processes_at_once_seals_once(
+    database: Database, unit_of_work: Units, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(database, unit_of_work, 200)
+    monkeypatch.setattr(audit_chain, "SEAL_BATCH", 5)
+    failures: list[BaseException] = []
+
+    def seal() -> None:
+        try:
+            seal_audit(database)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=seal) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     seal_audit(database)
-    assert (count(database), verify_audit(database)) == ((20,), None)
+    assert failures == []
+    assert (count(database), verify_audit(database)) == ((200,), None)
 
 
 @pytest.mark.rule("PLT-079")
@@ -66,6 +78,7 @@ def test_sealing_in_two_processes_at_once_seals_once(database: Database, unit_of
         ("DELETE FROM command_audit WHERE position = 2", SealBreak(2)),
         ("DELETE FROM command_audit_seal WHERE sequence = 3", SealBreak(3)),
         ("UPDATE command_audit_seal SET hash = sha256('x') WHERE sequence = 6", SealBreak(6)),
+        ("UPDATE command_audit_seal SET previous_hash = sha256('x') WHERE sequence = 6", SealBreak(6)),
         (
             """
             INSERT INTO command_audit (transaction, recorded_at, command_id, command, outcome, actor_kind, actor,
