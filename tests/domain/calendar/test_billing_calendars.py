@@ -47,6 +47,7 @@ def test_a_calendar_is_defined_with_its_days_and_its_execution_time() -> None:
     assert (calendar.name, calendar.execution_time, calendar.active) == ("US", "02:00", True)
     assert not calendar.days.is_working_day(D("2024-07-04"))
     assert calendar.days.is_working_day(D("2024-07-06"))
+    assert not calendar.days.is_working_day(D("2024-07-07"))
 
 
 @pytest.mark.rule("CAL-001")
@@ -172,6 +173,7 @@ def test_a_change_replaces_the_days_and_keeps_name_and_rule() -> None:
     assert calendar is not None
     assert (calendar.name, calendar.execution_time, calendar.number_of_days_ahead) == ("US", "03:30", 10)
     assert calendar.days.is_working_day(D("2024-07-06"))
+    assert not calendar.days.is_working_day(D("2024-07-07"))
     assert change_calendar(state, request) == []
     assert refused(lambda: change_calendar(state, replace(REQUEST, name="MX"))).code == "ENTITY_NOT_FOUND"
     bad = replace(REQUEST, name="US", holidays=("2024-07-06",), working_weekends=(), execution_time="25:00")
@@ -188,9 +190,9 @@ def test_a_lead_time_rule_names_a_calendar_and_0_to_90_days_once() -> None:
     assert codes(refusal.problems) == ["GENERATION_RULE_MISSING_ATTRIBUTE"] * 2
     assert pointers(refusal.problems) == ["/calendar", "/number_of_days_ahead"]
     for days in (-1, 91):
-        assert codes(refused(lambda days=days: define_generation_rule(state, "US", days)).problems) == [
-            "LEAD_TIME_OUT_OF_RANGE"
-        ]
+        refusal = refused(lambda days=days: define_generation_rule(state, "US", days))
+        assert codes(refusal.problems) == ["LEAD_TIME_OUT_OF_RANGE"]
+        assert refusal.problems[0].params == {"minimum": 0, "maximum": 90}
     state = BILLING_CALENDARS.fold(define_generation_rule(state, "US", 10), state)
     refusal = refused(lambda: define_generation_rule(state, " us", 91))
     assert codes(refusal.problems) == ["LEAD_TIME_OUT_OF_RANGE", "CALENDAR_ALREADY_USED"]

@@ -142,6 +142,9 @@ def test_a_semi_monthly_boundary_shifts_to_the_same_half() -> None:
     )
     assert due(terms, "2024-02-15") == D("2024-03-15")
     assert due(terms, "2024-02-29") == D("2024-03-31")
+    other = terms_of(period_start(0, SEMI, timing=ARREARS, due_date_offset=1), "2024-01-30")
+    assert other.grid.period_at(D("2024-02-14")).start == D("2024-02-14")
+    assert due(other, "2024-02-14") == D("2024-03-15")
 
 
 @pytest.mark.rule("CAL-057")
@@ -151,6 +154,12 @@ def test_a_stub_start_shifts_by_plain_months_and_its_end_with_the_grid() -> None
     assert due(start, "2024-04-25") == D("2024-05-25")
     end = terms_of(last_day(timing=ARREARS, due_date_offset=1), grid=grid)
     assert due(end, "2024-04-25") == D("2024-06-14")
+    # 10-15 lies 15 days after an aligned date, which means nothing to a monthly schedule.
+    halfway = InvoicingGrid.starting(D("2024-01-30"), Frequency.WEEKLY).with_frequency(
+        Frequency.MONTHLY, D("2024-10-15")
+    )
+    plain = terms_of(period_start(0, timing=ARREARS, due_date_offset=1), grid=halfway)
+    assert due(plain, "2024-10-15") == D("2024-11-15")
 
 
 @pytest.mark.rule("CAL-057", "CAL-027")

@@ -75,6 +75,7 @@ def test_a_manual_start_needs_no_invoice_and_a_date_up_to_the_earliest_effective
 def test_the_default_does_not_overwrite_a_manual_start_while_it_lies_before_the_policy() -> None:
     manual = InvoicingStart(D("2024-05-01"), manual=True)
     assert derived_start(manual, D("2024-05-16"), Frequency.MONTHLY, PLAIN) == manual
+    assert derived_start(manual, D("2024-05-01"), Frequency.MONTHLY, PLAIN) == manual
     assert derived_start(manual, D("2024-04-16"), Frequency.MONTHLY, PLAIN) == InvoicingStart(D("2024-04-16"))
     derived = InvoicingStart(D("2024-05-01"))
     assert derived_start(derived, D("2024-05-16"), Frequency.MONTHLY, PLAIN) == InvoicingStart(D("2024-05-16"))

@@ -279,6 +279,8 @@ def test_a_shifted_start_before_the_policy_is_accepted_with_a_warning() -> None:
     result = rewritten(state, "2024-01-20", "2024-02-20")
     assert codes(result.warnings) == ["DEDUCTION_START_BEFORE_POLICY"]
     assert len(result.events) == 1
+    on_the_day = rewritten(confirmed(MONTHLY, "2024-01-20", 20), "2024-01-20", "2024-02-20")
+    assert on_the_day.warnings == ()
 
 
 @pytest.mark.rule("CAL-115")

@@ -131,6 +131,11 @@ def test_gaps_fix_the_modality() -> None:
         assert modality_problems(mode, monthly, (7,), monthly) == []
         assert codes(modality_problems(mode, monthly, (7,), weekly)) == ["MODALITY_LOCKED_BY_SEASONAL"]
         assert modality_problems(mode, monthly, (), weekly) == []
+    semi = Frequency.SEMI_MONTHLY
+    true_group = modality_problems(AllocationMode.TRUE_GROUP, semi, (7,), monthly)
+    assert [problem.params for problem in true_group] == [{"locked_to": "SEMI_MONTHLY"}]
+    individual = modality_problems(AllocationMode.INDIVIDUAL, semi, (7,), semi)
+    assert [problem.params for problem in individual] == [{"locked_to": "MONTHLY"}]
 
 
 @pytest.mark.rule("CAL-084", "CAL-088")
