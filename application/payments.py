@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -579,11 +580,29 @@ def open_account(
     """
     register = unit.port(ItemRegister)
     live = register.live_invoices(account.number, open_only=False)
+    items = open_items([row for row in register.open_items(account.number, named) if row.invoice != without])
+    settings = configuration_of(unit, account).spread
     return OpenAccount(
-        open_items([row for row in register.open_items(account.number, named) if row.invoice != without]),
+        items,
         tuple(OpenInvoice(row.number, row.due_date, row.period_start) for row in live if row.number != without),
-        configuration_of(unit, account).spread,
+        replace(settings, product_priority=_product_priorities(unit, account, settings, items.products)),
     )
+
+
+def _product_priorities(
+    unit: UnitOfWork, account: Account, settings: SpreadSettings, products: Iterable[str]
+) -> dict[str, int]:
+    """The configured priorities of these products, where the account's rules ask for them (PAY-042)."""
+    if not settings.use_priority_rules or PriorityKey.PRODUCT not in settings.effective_order:
+        return {}
+    keys, today = account_keys(account), unit.today(account.time_zone)
+    found = {}
+    for product in sorted(set(products)):
+        name = "allocation.product_priority"
+        value = parameters_in_force(unit, (name,), {**keys, "product": product}, today)[name]
+        if isinstance(value, int):
+            found[product] = value
+    return found
 
 
 def allocated_items(rows: Iterable[AllocationRow]) -> AllocatedItems:

@@ -230,6 +230,7 @@ def _match_again(
     touched: set[str] = set()
     for number in sorted({item.invoice for item in released}, key=lambda one: order[one]):
         unit.flush()
+        unit.load(INVOICE, number)  # its stream is written to
         lines = {item.line: amount for item, amount in released.items() if item.invoice == number}
         negatives = [
             replace(_negative(row), open_credit=lines[row.line])

@@ -16,13 +16,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
+
 import domain
 from domain.aggregate import Aggregate
-from infrastructure.event_store.codec import Decode, canonical, decoders, typed_decoder
+from infrastructure.event_store.codec import Decode, decoders, encode_hook, typed_decoder
 from infrastructure.event_store.hash_chain import GENESIS
 from infrastructure.postgres.connection import Call, Row, Statement
 
 S = TypeVar("S")
+
+_encode_state = msgspec.json.Encoder(enc_hook=encode_hook).encode
 
 #: How many streams one query loads at most.
 STREAMS_PER_QUERY = 10_000
@@ -145,11 +149,23 @@ def fold_rows(aggregate: Aggregate[S], rows: Sequence[Row]) -> Iterator[tuple[st
 
 def save_snapshot_call(aggregate: Aggregate[S], stream: str, state: S, head: Head) -> Call:
     """Store a state beside its stream, in the transaction that writes the stream's head."""
-    text = canonical(state).decode()
+    text = state_text(state)
     return Call(
         _SAVE_SNAPSHOT,
         [stream, head.stream_position, fingerprint(aggregate), text, head.recorded_at, head.hash],
     )
+
+
+def state_text(state: object) -> str:
+    """A state as JSON. Unlike a payload it is not canonical, for nothing is hashed over it: a state may have mappings
+    with keys that are not text, such as dates, which the canonical form does not know."""
+    return _encode_state(state).decode()
+
+
+def state_of(aggregate: Aggregate[S], text: str) -> S:
+    """The state that `state_text` wrote."""
+    state: S = _decoder_of(aggregate)(text.encode())
+    return state
 
 
 def fingerprint(aggregate: Aggregate[Any]) -> str:

@@ -19,6 +19,7 @@ from application.dispatch import CommandContext
 from application.log import START, RecordedEvent
 from application.pricing import account_terms
 from domain.accounts.account import ACCOUNT, period_of
+from domain.aggregate import Aggregate
 from domain.invoices.invoice import (
     INVOICE,
     InvoiceDiscarded,
@@ -35,6 +36,7 @@ from domain.invoices.lines import LinePart
 from domain.members.events import MemberAnybChanged, MemberPremiumStarted
 from domain.members.record import MEMBER_RECORD, active_timeline
 from domain.payments.payment import (
+    PAYMENT,
     PaymentAllocated,
     PaymentDeclined,
     PaymentReceived,
@@ -43,6 +45,7 @@ from domain.payments.payment import (
 )
 from domain.premium.charges import charges_billed_in
 from domain.products.master_policy import MASTER_POLICY
+from infrastructure.event_store.streams import state_of, state_text
 
 ItemName = tuple[str, int]
 
@@ -348,6 +351,25 @@ def check_premium(system: System, books: Books, account: str) -> None:
         for invoice, live in books.live.items():
             if live:
                 assert unit.load(INVOICE, invoice).state.runtime_status is books.status[invoice]
+
+
+#: Aggregates whose states are stored beside their streams, by kind of stream.
+_STORED: dict[str, Aggregate[Any]] = {one.stream_type: one for one in (ACCOUNT, INVOICE, MEMBER_RECORD, PAYMENT)}
+
+
+def check_snapshots(system: System) -> None:
+    """What is stored of a state gives the state that all events of its stream give (law 1)."""
+    states: dict[str, Any] = {}
+    for recorded in events_of(system):
+        aggregate = _STORED.get(recorded.stream_type)
+        if aggregate is not None:
+            before = states.get(recorded.stream, aggregate.initial)
+            states[recorded.stream] = aggregate.evolve(before, recorded.event)
+    with looking(system) as unit:
+        for stream, state in states.items():
+            kind, _, identifier = stream.partition(":")
+            assert state_of(_STORED[kind], state_text(state)) == state, stream
+            assert unit.load(_STORED[kind], identifier).state == state, stream
 
 
 def check_all(system: System, account: str) -> Books:

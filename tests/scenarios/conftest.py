@@ -18,7 +18,7 @@ from application.clock import ManualClock
 from infrastructure.postgres.database import Database
 from infrastructure.postgres.migrate import migrate
 from infrastructure.postgres.server import EmbeddedServer
-from tests.scenarios.books import Books, check_all, events_of
+from tests.scenarios.books import Books, check_all, check_snapshots, events_of
 
 _TEMPLATE = "service_template"
 _databases = itertools.count(1)
@@ -106,6 +106,7 @@ class World:
         for name in self.system.projections:
             [report] = self.system.rebuilder.verify([name])
             assert report.equal, report
+        check_snapshots(self.system)
 
     # Queries
 

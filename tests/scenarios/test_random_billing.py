@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 from domain.members.record import MEMBER_RECORD, MemberRecord, cancellation_in_force
 from domain.money import format_amount
 from infrastructure.postgres.server import EmbeddedServer
-from tests.scenarios.books import check_all, looking
+from tests.scenarios.books import check_all, check_snapshots, looking
 from tests.scenarios.conftest import World, fresh_world
 
 MEMBERS = ("MR-1", "MR-2", "MR-3", "MR-4")
@@ -70,7 +70,11 @@ class Billing(RuleBasedStateMachine):
         self.payments: list[str] = []
 
     def teardown(self) -> None:
-        self._stack.close()
+        try:
+            if self.account:
+                check_snapshots(self.world.system)
+        finally:
+            self._stack.close()
 
     def _send(self, name: str, **payload: Any) -> dict[str, Any] | None:
         """The result; None when the command was refused, which then has changed nothing."""
