@@ -18,6 +18,7 @@ from typing import Any, Final
 from psycopg.rows import tuple_row
 
 from application.log import LogPosition
+from projections.engine.advisory import lock_key
 from projections.engine.database import Connection
 from projections.engine.projection import Mode, Projection
 
@@ -192,10 +193,18 @@ def get(connection: Connection, name: str, generation: int) -> Generation | None
     return next(iter(_select(connection, query, (name, generation))), None)
 
 
-def lock(connection: Connection, name: str, generation: int) -> Generation | None:
-    """One generation, its row locked until the end of the transaction: nobody moves its position meanwhile."""
-    query = f"select {_COLUMNS} from read_models.generation where name = %s and generation = %s for update"
-    return next(iter(_select(connection, query, (name, generation))), None)
+def hold(connection: Connection, record: Generation) -> None:
+    """Keep a generation's position from moving until the end of the transaction.
+
+    An advisory lock, because it is fair: waiting for the row itself could take for ever, since each batch of a busy
+    projector leaves a new version of the row, locked before the waiter gets to it.
+    """
+    connection.execute("select pg_advisory_xact_lock(%s)", (feeding_key(record.name, record.generation),))
+
+
+def feeding_key(name: str, generation: int) -> int:
+    """The lock that every batch of a generation holds shared, and `hold` exclusively."""
+    return lock_key(f"feed {name} {generation}")
 
 
 def create(
@@ -229,9 +238,11 @@ def create(
 
 #: Moves the position, in the transaction that writes the rows. Changes no row when somebody else has moved it.
 ADVANCE: Final = """
+    with held as (select pg_advisory_xact_lock_shared(%(key)s))
     update read_models.generation set transaction = %(transaction)s, position = %(position)s, highest = %(highest)s,
         ahead = %(ahead)s, events_seen = %(events_seen)s, revision = %(revision)s + 1,
         events_per_second = %(events_per_second)s, updated_at = clock_timestamp()
+    from held
     where name = %(name)s and generation = %(generation)s and revision = %(revision)s
         and state in ('BUILDING', 'RUNNING')
 """

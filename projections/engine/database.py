@@ -46,12 +46,17 @@ def dedicated(connections: Connections) -> Iterator[Connection]:
         try:
             yield connection
         finally:
-            if not connection.closed:
-                if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
-                    connection.rollback()
-                for name in _SETTINGS:
-                    connection.execute(f"reset {name}")
-                connection.autocommit = before
+            _give_back(connection, before)
+
+
+def _give_back(connection: Connection, autocommit: bool) -> None:
+    """Make the connection as it was; one that is still in a transaction is of no more use."""
+    if connection.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+        connection.close()
+        return
+    for name in _SETTINGS:
+        connection.execute(f"reset {name}")
+    connection.autocommit = autocommit
 
 
 class ConnectionDatabase:

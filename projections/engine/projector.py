@@ -67,6 +67,9 @@ class Projector:
             except PASSING as error:
                 _logger.warning("projector interrupted: %s", type(error).__name__)
                 stop.wait(BACK_OFF)
+            except Exception:
+                _logger.exception("projector failed; it begins again")
+                stop.wait(BACK_OFF)
 
     def catch_up(self) -> int:
         """Feed until nothing readable is left, then return; the number of events read. For jobs and tests."""
@@ -93,8 +96,10 @@ class Projector:
         if self._channel is None:
             stop.wait(self._poll)
             return
-        for _ in connection.notifies(timeout=self._poll, stop_after=1):
-            pass
+        until = time.monotonic() + self._poll
+        while (left := until - time.monotonic()) > 0 and not stop.is_set():
+            if any(True for _ in connection.notifies(timeout=min(left, STANDBY), stop_after=1)):
+                return
 
 
 class _Following:

@@ -9,7 +9,7 @@ Two generations can only be compared when both have seen the same events. For th
 few milliseconds in which the new one takes the last events and a snapshot is opened; the comparison itself, which may
 take long, runs on the snapshot:
 
-    FOLLOWING   the row of the live generation is locked, so the projector waits; the new one is fed up to its place.
+    FOLLOWING   the batches of the live generation are kept out by a lock; the new one is fed up to its place.
     INLINE      the inline lock is taken exclusively, so commands wait before they commit; the new one is fed everything
                 visible then. Part of that may not be settled: it lies ahead of the place up to which the log can be
                 followed. The new generation remembers those positions and skips them when they come again.
@@ -184,12 +184,11 @@ class Rebuilder:
         Raises NotReadyError for a projection without a live generation of this definition, Refusal RUN_ALREADY_ACTIVE.
         """
         with self._run(names, Purpose.VERIFY, True, progress, stopping) as run:
-            for writer in run.writers:
-                if run.comparable(writer) is None:
-                    raise NotReadyError(
-                        f"projection {writer.projection.name} has no live generation of this definition"
-                    )
             try:
+                for writer in run.writers:
+                    if run.comparable(writer) is None:
+                        name = writer.projection.name
+                        raise NotReadyError(f"projection {name} has no live generation of this definition")
                 run.build()
                 return [run.check(writer) for writer in run.writers]
             finally:
@@ -431,7 +430,7 @@ class _Run:
             if writer.projection.mode is Mode.INLINE:
                 _lock_inline(hold)
             elif live is not None:
-                catalogue.lock(hold, live.name, live.generation)
+                catalogue.hold(hold, live)
             hold.execute("set local synchronous_commit = on")
             yield hold
 

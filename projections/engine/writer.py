@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from operator import itemgetter
 from pathlib import PurePath
 from typing import Any
@@ -61,6 +61,7 @@ class GenerationWriter:
         self._background = background
         self._batch = _Batch(connection)
         self._rows = Rows(projection, record.schema, self._batch, cache_limit, empty=record.revision == 0)
+        self._key = catalogue.feeding_key(record.name, record.generation)
         self._careful_until: LogPosition | None = None
         self._rate = _Rate()
         self._take(record)
@@ -157,7 +158,14 @@ class GenerationWriter:
                     return
 
     def _apply(self, events: Sequence[RecordedEvent], settled: bool, *, in_background: bool) -> None:
-        """Fold the events and write what came of it, in one transaction."""
+        """Fold the events and write what came of it, in one transaction; after an error nothing of it is left."""
+        try:
+            self._fold(events, settled, in_background=in_background)
+        except BaseException:
+            self._batch.abandon()
+            raise
+
+    def _fold(self, events: Sequence[RecordedEvent], settled: bool, *, in_background: bool) -> None:
         place, ahead = self._place, self._ahead
         if settled:
             place = events[-1].place
@@ -167,6 +175,7 @@ class GenerationWriter:
         else:
             ahead = ahead.union(event.position for event in events)
         advance: dict[str, Any] = {
+            "key": self._key,
             "name": self._record.name,
             "generation": self._record.generation,
             "revision": self._revision,
@@ -246,7 +255,8 @@ class _Batch:
             writing, self._writing = self._writing, None
             writing.exception()
         if self._transaction is not None:
-            self._close(psycopg.Rollback())
+            with suppress(psycopg.Error):  # of a connection that is lost the server rolls back the rest
+                self._close(psycopg.Rollback())
 
     def _commit(self, advance: Mapping[str, Any], writes: Sequence[Write]) -> None:
         with self._connection.transaction():

@@ -8,10 +8,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from application.clock import ManualClock
@@ -20,8 +18,7 @@ from infrastructure.event_store.codec import canonical
 from infrastructure.event_store.log import EventLog
 from infrastructure.event_store.log_source import PostgresLogSource
 from infrastructure.postgres.connection import StoreConnection
-from infrastructure.postgres.migrate import migrate
-from infrastructure.postgres.server import THROWAWAY_SETTINGS, EmbeddedServer
+from infrastructure.postgres.server import EmbeddedServer
 from projections.engine import InlineProjections, Mode, ProjectionSet, Projector, Rebuilder, catalogue
 from projections.engine.database import Connection
 from tests.projections.engine.toy import Expected, account_of, toy_set
@@ -76,6 +73,16 @@ class Workbench:
             for (position, transaction), row, happened in zip(places, rows, events, strict=True)
         ]  # fmt: skip
 
+    def append_apart(self, connection: Connection, happened: object) -> None:
+        """Append one event to a stream of its own; may be called from several threads."""
+        connection.execute(
+            "insert into event (stream, stream_position, type, schema_version, event_id, effective_date, recorded_at,"
+            " actor_kind, actor, client, channel, command_id, correlation_id, previous_hash, hash, payload) values"
+            " (%s, 1, %s, 1, %s, %s, %s, 'USER', 'u', 'c', 'API', %s, %s, %s, %s, %s)",
+            (f"toy:{uuid.uuid4()}", type(happened).__name__, uuid.uuid4(), NOON.date(), NOON, uuid.UUID(int=1),
+             uuid.UUID(int=2), bytes(32), bytes(32), canonical(happened).decode()),
+        )  # fmt: skip
+
     def commit(self, events: Sequence[object], inline: InlineProjections | None = None) -> list[RecordedEvent]:
         """Append events and feed the inline projections, in one transaction, as a command does."""
         with self.connect() as connection, connection.transaction():
@@ -102,7 +109,7 @@ class Workbench:
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with self.connect() as connection:
-            return connection.execute(sql, parameters).fetchall()
+            return connection.execute(sql, parameters or None).fetchall()
 
     def rows(self, projections: ProjectionSet) -> Expected:
         """All rows of the live generations in key order."""
@@ -133,28 +140,22 @@ class Workbench:
 
 
 @pytest.fixture(scope="session")
-def engine_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    folder: Path = tmp_path_factory.mktemp("engine") / "pg"
-    with EmbeddedServer(folder, settings=THROWAWAY_SETTINGS) as server:
-        migrate(server.ensure_database("engine_template"))
-        yield server
-
-
-@pytest.fixture(scope="session")
-def new_workbench(engine_server: EmbeddedServer) -> Callable[[], AbstractContextManager[Workbench]]:
+def new_workbench(
+    database_server: EmbeddedServer, migrated_template: str
+) -> Callable[[], AbstractContextManager[Workbench]]:
     """Makes workbenches with databases of their own, for tests that need more than one."""
     numbers = itertools.count(1)
 
     @contextmanager
     def make() -> Iterator[Workbench]:
         name = f"engine_{next(numbers)}"
-        bench = Workbench(engine_server.copy_database("engine_template", name))
+        bench = Workbench(database_server.copy_database(migrated_template, name))
         with bench.connect() as connection:
             catalogue.install(connection)
         try:
             yield bench
         finally:
-            engine_server.drop_database(name)
+            database_server.drop_database(name)
 
     return make
 
@@ -173,6 +174,3 @@ def following() -> ProjectionSet:
 @pytest.fixture
 def inline() -> ProjectionSet:
     return toy_set(Mode.INLINE)
-
-
-__all__ = ["Workbench", "psycopg"]
