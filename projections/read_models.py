@@ -1,12 +1,13 @@
 """The read models of the service, in one set: what the projector feeds, a rebuild builds and a query reads."""
 
 from projections.engine import Projection, ProjectionSet
+from projections.ledger.fold import ledger
 from projections.register.fold import register
 
 #: Folded in the transaction of the command that writes the events.
 INLINE: tuple[Projection, ...] = (register,)
 #: Fed behind the log by the projector.
-FOLLOWING: tuple[Projection, ...] = ()
+FOLLOWING: tuple[Projection, ...] = (ledger,)
 
 
 def read_models() -> ProjectionSet:

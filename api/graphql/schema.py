@@ -11,6 +11,7 @@ from strawberry.tools import merge_types
 from api.graphql.accounts import AccountQueries
 from api.graphql.calendars import CalendarQueries
 from api.graphql.invoices import InvoiceQueries
+from api.graphql.ledger import LedgerQueries
 from api.graphql.members import MemberQueries
 from api.graphql.operations import OperationQueries
 from api.graphql.payments import PaymentQueries
@@ -25,6 +26,7 @@ QUERIES: tuple[type, ...] = (
     MemberQueries,
     CalendarQueries,
     StructureQueries,
+    LedgerQueries,
     OperationQueries,
 )
 

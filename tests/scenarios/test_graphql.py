@@ -155,6 +155,7 @@ def test_one_reads_ones_own_writes(world: World) -> None:
     token = world.system.issuer.token("ann", world.roles)
     headers = {"Authorization": f"Bearer {token}"}
     world.calendar()
+    world.system.projector.catch_up()
     position = world.client.post("/v1/graphql", json={"query": "{ freshness { position } }"}, headers=headers).json()
     reached = position["data"]["freshness"]["position"]
     text = "query ($p: Position) { billingAccounts(minPosition: $p, waitMs: 50) { totalCount } }"

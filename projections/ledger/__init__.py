@@ -1,0 +1,1 @@
+"""The ledger: every event that moves money, as a balanced journal entry."""

@@ -1,0 +1,312 @@
+"""The fold of the ledger: from events to journal entries by the rules of domain.ledger, one entry an event (LED-021).
+
+decision: an invoice is posted by its sums over entity, policy, coverage, amount type and case, not line by line; its
+lines stay in the register. What is posted at the issue is kept with the invoice, so
+that a discard mirrors it to the cent whatever happened since. Lines about an item name invoice and line; member and
+coverage follow from there.
+decision: entries are in the account's currency, which is taken as the base currency of its entity; exchange into
+another one has its rules in domain.ledger.exchange and waits for entities to state theirs.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from application.log import RecordedEvent
+from domain.accounts.account import BillingAccountCreated, MasterPolicyAssociated
+from domain.invoices.invoice import (
+    CreditPairs,
+    InvoiceDiscarded,
+    InvoiceIssued,
+    InvoiceProjected,
+    NegativeItemOffset,
+    NegativeItemOffsetUndone,
+    OpenCreditSetOff,
+)
+from domain.invoices.lines import LineChunk, LinePart, LineTerms
+from domain.ledger.chart import AmountType
+from domain.ledger.journal import Dimensions, MoneyEvent, Movement, post
+from domain.ledger.periods import accounting_date
+from domain.ledger.postings import Envelope, invoice_case, payment_posting, set_off_posting
+from domain.ledger.rules import Case, TransactionType
+from domain.payments.payment import (
+    BucketMoved,
+    MemberOverpaymentAllocated,
+    MemberOverpaymentReleased,
+    PaymentAllocated,
+    PaymentDeclined,
+    PaymentReceived,
+    PaymentReleased,
+    PaymentReversed,
+    PaymentSettled,
+    PaymentSuspended,
+    PaymentTransferred,
+    PaymentUnallocated,
+)
+from domain.premium.transactions import TransactionType as PolicyTransactionType
+from domain.products.master_policy import BillingProductCreated
+from projections.engine import Mode, Projection, Rows
+from projections.ledger.tables import TABLES
+
+ledger = Projection("ledger", version=1, mode=Mode.FOLLOWING, tables=TABLES)
+
+_WAIVERS = (PolicyTransactionType.WAIVER_ADD.value, PolicyTransactionType.WAIVER_REMOVE.value)
+
+
+# --- What postings need to know ---------------------------------------------------------------------------------------
+
+
+@ledger.on(BillingAccountCreated)
+def account_created(recorded: RecordedEvent, rows: Rows) -> None:
+    event: BillingAccountCreated = recorded.event
+    # Until a product gives the account its underwriting company, the account stands for its own entity.
+    rows["book"].add({"account": event.number, "currency": event.currency, "entity": "", "changed": recorded.position})
+
+
+@ledger.on(BillingProductCreated)
+def product_created(recorded: RecordedEvent, rows: Rows) -> None:
+    event: BillingProductCreated = recorded.event
+    rows["policy"].add({"master_policy": event.master_policy, "entity": event.underwriting_company})
+
+
+@ledger.on(
+    MasterPolicyAssociated,
+    book=lambda recorded: (recorded.event.number,),
+    policy=lambda recorded: (recorded.event.master_policy,),
+)
+def policy_associated(recorded: RecordedEvent, rows: Rows) -> None:
+    event: MasterPolicyAssociated = recorded.event
+    book = rows["book"].require(event.number)
+    if not book["entity"]:
+        book["entity"] = rows["policy"].require(event.master_policy)["entity"]
+        book["changed"] = recorded.position
+
+
+# --- Invoices ---------------------------------------------------------------------------------------------------------
+
+
+def _invoice(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.number,)
+
+
+def _account(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.account,)
+
+
+def _policies(recorded: RecordedEvent) -> Iterable[str]:
+    return {terms.master_policy for terms in recorded.event.lines.terms}
+
+
+@ledger.on(InvoiceProjected, billed=_invoice, book=_account, policy=_policies)
+def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
+    event: InvoiceProjected = recorded.event
+    row = rows["billed"].get(event.number)
+    if row is None:
+        row = {"invoice": event.number, "account": event.account, "sums": {}}
+        rows["billed"].add(row)
+    sums = dict(row["sums"])
+    for terms, case, amount in _parts(event.lines):
+        entity = rows["policy"].require(terms.master_policy)["entity"]
+        key = "|".join((entity, terms.master_policy, terms.coverage, AmountType.PREMIUM, case))
+        sums[key] = sums.get(key, 0) + amount
+    row["sums"] = sums
+
+
+def _parts(chunk: LineChunk) -> Iterable[tuple[LineTerms, Case, int]]:
+    """Terms, posting case and amount above 0 of every line; a charge and its waiver line count together (INV-007).
+
+    As far as a waiver takes away a charge of the same line, both stand on the receivable; what it takes away beyond
+    that is a credit.
+    """
+    nets = chunk.nets()
+    for row, (term, amount) in enumerate(zip(chunk.term, chunk.amounts, strict=True)):
+        terms = chunk.terms[term]
+        waived = terms.part is LinePart.WAIVER
+        if waived and row and nets[row] == 0 and amount < 0 and chunk.amounts[row - 1] > 0:
+            taken = min(-amount, chunk.amounts[row - 1])
+            yield terms, Case.WAIVER_OFFSET, taken
+            if -amount > taken:
+                yield terms, Case.RETRO_WAIVER, -amount - taken
+        elif amount:
+            by_waiver = waived or terms.cause in _WAIVERS
+            yield terms, invoice_case(amount, waiver_cause=by_waiver), abs(amount)
+
+
+@ledger.on(InvoiceIssued, billed=_invoice)
+def invoice_issued(recorded: RecordedEvent, rows: Rows) -> None:
+    _post_invoice(recorded, rows, TransactionType.INVOICE_ISSUED)
+
+
+@ledger.on(InvoiceDiscarded, billed=_invoice)
+def invoice_discarded(recorded: RecordedEvent, rows: Rows) -> None:
+    _post_invoice(recorded, rows, TransactionType.INVOICE_DISCARDED)
+
+
+def _post_invoice(recorded: RecordedEvent, rows: Rows, type_: TransactionType) -> None:
+    number: str = recorded.event.number
+    billed = rows["billed"].get(number)
+    if billed is None:
+        return  # an invoice without lines moves nothing (LED-008)
+    account = billed["account"]
+    movements = []
+    for key, amount in sorted(billed["sums"].items()):
+        entity, policy, coverage, amount_type, case = key.split("|")
+        dimensions = Dimensions(
+            entity,
+            account=account,
+            master_policy=policy,
+            coverage=coverage,
+            amount_type=amount_type,
+            invoice=number,
+        )
+        movements.append(Movement(amount, dimensions, dimensions, Case(case), amount_type=amount_type))
+    currency = rows["book"].require(account)["currency"]
+    envelope = _envelope(recorded)
+    event = MoneyEvent(
+        envelope.event_id, type_, envelope.recorded_at, envelope.effective_date, currency, tuple(movements)
+    )
+    _post(recorded, rows, event, account)
+
+
+@ledger.on(NegativeItemOffset, OpenCreditSetOff, book=_account)
+def credit_set_off(recorded: RecordedEvent, rows: Rows) -> None:
+    _post_pairs(recorded, rows, undone=False)
+
+
+@ledger.on(NegativeItemOffsetUndone, book=_account)
+def credit_set_off_undone(recorded: RecordedEvent, rows: Rows) -> None:
+    _post_pairs(recorded, rows, undone=True)
+
+
+def _post_pairs(recorded: RecordedEvent, rows: Rows, *, undone: bool) -> None:
+    account: str = recorded.event.account
+    pairs: CreditPairs = recorded.event.pairs
+    book = rows["book"].require(account)
+
+    def item(invoice: str, line: int) -> Dimensions:
+        return Dimensions(book["entity"], account=account, invoice=invoice, item=f"{invoice}/{line}")
+
+    movements = (
+        (amount, item(credit, credit_line), item(positive, positive_line))
+        for credit, credit_line, positive, positive_line, amount in zip(
+            pairs.negative_invoices,
+            pairs.negative_lines,
+            pairs.positive_invoices,
+            pairs.positive_lines,
+            pairs.amounts,
+            strict=True,
+        )
+    )
+    event = set_off_posting(movements, _envelope(recorded), book["currency"], undone=undone)
+    _post(recorded, rows, event, account)
+
+
+# --- Payments ---------------------------------------------------------------------------------------------------------
+
+
+def _accounts_of_payment(recorded: RecordedEvent) -> Iterable[str]:
+    targets = getattr(recorded.event, "targets", ())
+    return {recorded.event.record.account, *(target.account for target in targets if hasattr(target, "account"))}
+
+
+@ledger.on(
+    PaymentReceived,
+    PaymentSettled,
+    PaymentAllocated,
+    MemberOverpaymentAllocated,
+    PaymentUnallocated,
+    BucketMoved,
+    MemberOverpaymentReleased,
+    PaymentTransferred,
+    PaymentSuspended,
+    PaymentReleased,
+    PaymentReversed,
+    PaymentDeclined,
+    book=_accounts_of_payment,
+)
+def payment_moved(recorded: RecordedEvent, rows: Rows) -> None:
+    def entity_of(account: str) -> str:
+        entity: str = rows["book"].require(account)["entity"]
+        return entity
+
+    account: str = recorded.event.record.account
+
+    def item(invoice: str, line: int) -> Dimensions:
+        return Dimensions(entity_of(account), account=account, invoice=invoice, item=f"{invoice}/{line}")
+
+    event = payment_posting(recorded.event, _envelope(recorded), entity_of, item)
+    if event is not None:
+        _post(recorded, rows, event, account)
+
+
+# --- Posting ----------------------------------------------------------------------------------------------------------
+
+
+def _envelope(recorded: RecordedEvent) -> Envelope:
+    effective = recorded.effective_date or recorded.recorded_at.date()
+    return Envelope(str(recorded.event_id), recorded.recorded_at, effective)
+
+
+def _post(recorded: RecordedEvent, rows: Rows, event: MoneyEvent, account: str) -> None:
+    """Write the entry of a money event, if it moves anything (LED-008)."""
+    posting = post(event, accounting_date(event.timestamp, dt.UTC, {}))
+    entry = posting.entry
+    if entry is None:
+        return
+    rows["entry"].append(
+        recorded.position,
+        entry.transaction_id,
+        recorded.stream,
+        entry.type.value,
+        entry.transaction_class.value,
+        None if entry.operation is None else entry.operation.value,
+        account,
+        event.currency,
+        entry.timestamp,
+        entry.effective_date,
+        entry.accounting_date,
+        entry.total,
+    )
+    sums: dict[tuple[Any, ...], list[int]] = {}
+    for line in entry.lines:
+        told = line.dimensions
+        rows["line"].append(
+            recorded.position,
+            line.number,
+            line.code,
+            told.entity,
+            line.currency,
+            line.debit,
+            line.credit,
+            told.account,
+            told.master_policy,
+            told.member,
+            told.coverage,
+            told.amount_type,
+            told.invoice,
+            told.item,
+            told.payment,
+        )
+        for table, key in (
+            ("day", (told.entity, line.code, line.currency, entry.accounting_date)),
+            ("balance", (told.account or account, line.code)),
+        ):
+            total = sums.setdefault((table, key), [0, 0])
+            total[0] += line.debit
+            total[1] += line.credit
+    for (table, key), (debit, credit) in sums.items():
+        _add(rows, table, key, debit, credit)
+
+
+_KEYS = {"day": ("entity", "code", "currency", "accounting_date"), "balance": ("account", "code")}
+
+
+def _add(rows: Rows, table: str, key: tuple[Any, ...], debit: int, credit: int) -> None:
+    row = rows[table].get(key)
+    if row is None:
+        row = {**dict(zip(_KEYS[table], key, strict=True)), "debit": 0, "credit": 0}
+        rows[table].add(row)
+    row["debit"] += debit
+    row["credit"] += credit
