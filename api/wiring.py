@@ -28,6 +28,9 @@ from api.services import Lifespan, Readiness, ReadinessCheck, Services
 from api.settings import Settings
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
 from application.dispatch import Dispatcher
+from application.files.content import FileContent
+from application.imports.enrolment import EnrolmentTerms
+from application.imports.importer import Imports
 from application.job_runs import JobRuns, Starter
 from application.register import Directory, ItemRegister, PendingLetters, Placements
 from application.scope import ScopeGuard
@@ -37,6 +40,10 @@ from infrastructure.auth.sandbox import SandboxIssuer
 from infrastructure.command_status import PostgresCommandStatus
 from infrastructure.event_store.log import EventLog
 from infrastructure.event_store.log_source import PostgresLogSource
+from infrastructure.files.collecting import ReadingLimits
+from infrastructure.files.reader import read_file
+from infrastructure.imports.references import RegisterReferences
+from infrastructure.imports.store import PostgresImports
 from infrastructure.jobs.accounts import DirectoryAccounts
 from infrastructure.jobs.broker import BrokerStarter, broker_of
 from infrastructure.jobs.scheduler import Scheduler
@@ -90,6 +97,7 @@ class System:
         )
         self.statuses = Statuses(self.projections, self.database.writing, self.log_source, self.clock)
         self._background: BackgroundWork[UUID] = BackgroundWork("job", self._work_on_run)
+        self._importing: BackgroundWork[str] = BackgroundWork("file", self._work_on_file)
         self.dispatcher = Dispatcher(
             self.units,
             PostgresAuditTrail(self.database),
@@ -112,6 +120,22 @@ class System:
             self.ids,
             starter,
         )
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Partner files: what is sent is taken in by threads of this process."""
+        return Imports(
+            PostgresImports(self.database),
+            read_partner_file,
+            RegisterReferences(self.database, self._port(DirectoryQueries), self._port(ItemQueries)),
+            self.dispatcher,
+            self.clock,
+            self._importing.start,
+            terms=EnrolmentTerms(take_test=self.settings.sandbox),
+        )
+
+    def _work_on_file(self, sha256: str, stopping: Callable[[], bool]) -> None:
+        self.imports.work(sha256, stopping=stopping)
 
     def _work_on_run(self, run: UUID, stopping: Callable[[], bool]) -> None:
         self.jobs.work(run, stopping=stopping)
@@ -153,6 +177,7 @@ class System:
             ),
             "command_status": PostgresCommandStatus(self.database),
             "jobs": self.jobs,
+            "files": self.imports,
             "sandbox_clock": self.clock if isinstance(self.clock, MovableClock) else None,
             "sandbox_issuer": self.issuer if self.settings.sandbox else None,
             "readiness": self._readiness(),
@@ -174,6 +199,7 @@ class System:
     def close(self) -> None:
         """Stop background work behind its present item, close the pools, and stop the embedded server if it is ours."""
         self._background.close()
+        self._importing.close()
         self.database.close()
         if self.server is not None:
             self.server.stop()
@@ -212,6 +238,15 @@ class System:
             return Readiness("projections", not missing, ", ".join(missing))
 
         return database, projections
+
+
+#: Code values beyond the implementation guide that are taken: life insurance as an insurance line.
+_AGREED_CODES: Final = (("HD03", frozenset({"LIF"})),)
+
+
+def read_partner_file(name: str, content: bytes) -> FileContent:
+    """Read a partner's file as this service agreed to. Raises FileRefused."""
+    return read_file(name, content, ReadingLimits(agreed_codes=_AGREED_CODES))
 
 
 def _beside(loops: list[tuple[str, Loop]]) -> Lifespan:
