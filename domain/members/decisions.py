@@ -97,8 +97,7 @@ def _is_repeated(record: MemberRecord, request: TransactionRequest, mark: str) -
     known = receipt.fingerprint if receipt is not None else next(parked, None)
     if known is None:
         return False
-    # A redelivered employment event is ignored, whatever it says (MEM-100).
-    if known == mark or request.kind is _T.EMPLOYMENT_CHANGE:
+    if known == mark or _is_employment_event(record, request):
         return True
     raise refuse(
         "IDEMPOTENCY_CONFLICT",
@@ -106,6 +105,15 @@ def _is_repeated(record: MemberRecord, request: TransactionRequest, mark: str) -
         pointer="/transaction_id",
         transaction_id=request.transaction_id,
     )
+
+
+def _is_employment_event(record: MemberRecord, request: TransactionRequest) -> bool:
+    """Whether both it and the one of that id are employment events: it is ignored, whatever it says (MEM-100)."""
+    if request.kind is not _T.EMPLOYMENT_CHANGE:
+        return False
+    known = {one.event_id for one in record.employment}
+    known |= {one.request.transaction_id or "" for one in record.parked if one.request.kind is _T.EMPLOYMENT_CHANGE}
+    return request.transaction_id in known
 
 
 def _process(unit: Unit, request: TransactionRequest, mark: str) -> None:

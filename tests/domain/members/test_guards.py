@@ -434,6 +434,14 @@ def test_the_same_transaction_again_is_answered_as_the_first() -> None:
     assert member.refused(lambda: member.cancel("03-01", transaction_id="A")) == ["IDEMPOTENCY_CONFLICT"]
 
 
+@pytest.mark.rule("PLT-005", "MEM-100")
+def test_a_redelivered_employment_event_is_ignored_and_the_id_of_another_transaction_is_not() -> None:
+    member = Member(Group()).start(location="L1")
+    member.employ("03-01", "L2", transaction_id="E")
+    assert member.employ("04-01", "L3", transaction_id="E") == []
+    assert member.refused(lambda: member.employ("04-01", "L3", transaction_id="T1")) == ["IDEMPOTENCY_CONFLICT"]
+
+
 @pytest.mark.rule("PLT-005")
 def test_the_same_content_under_another_id_is_a_transaction_of_its_own() -> None:
     member = Member(Group()).start()
