@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -89,18 +90,26 @@ def create_app(services: Services) -> FastAPI:
 
 
 def _reference_pages(app: FastAPI) -> APIRouter:
-    """The OpenAPI document, and the pages written from it."""
+    """The OpenAPI document, and the pages written from it; each written once, at the first request for it."""
     router = APIRouter(include_in_schema=False)
     headers = {"Content-Security-Policy": content_policy()}
 
+    @cache
+    def document_text() -> bytes:
+        return to_json(app.openapi())
+
+    @cache
+    def page(sending: bool) -> str:
+        return docs_page(app.openapi(), sending=sending)
+
     async def document() -> Response:
-        return Response(to_json(app.openapi()), 200, {}, "application/json")
+        return Response(document_text(), 200, {}, "application/json")
 
     async def docs() -> Response:
-        return HTMLResponse(docs_page(app.openapi(), sending=True), headers=headers)
+        return HTMLResponse(page(True), headers=headers)
 
     async def redoc() -> Response:
-        return HTMLResponse(docs_page(app.openapi(), sending=False), headers=headers)
+        return HTMLResponse(page(False), headers=headers)
 
     router.add_api_route("/openapi.json", document, methods=["GET"])
     router.add_api_route("/docs", docs, methods=["GET"])
