@@ -23,7 +23,7 @@ from psycopg.types.numeric import Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
 if TYPE_CHECKING:
-    from psycopg.abc import Transformer
+    from psycopg.abc import PQGen, Transformer
 
 _BINARY = 1
 _XID8 = 5069
@@ -62,6 +62,13 @@ class StoreConnection(psycopg.Connection[Row]):
         self._poll = select.poll()
         self._poll.register(self.pgconn.socket, select.POLLIN)
         self._transformer: Transformer | None = None
+
+    def _deallocate(self, name: bytes | None) -> PQGen[None]:
+        # After a DROP, ALTER or ROLLBACK psycopg forgets what it prepared itself with DEALLOCATE ALL, which takes the
+        # statements of `round_trip` with it.
+        if name is None:
+            self._ready.clear()
+        return super()._deallocate(name)
 
     def round_trip(self, *calls: Call) -> list[list[Row]]:
         """Run the calls in order, in one round trip; the rows of each. `json` comes as the bytes stored, `xid8` as int.
