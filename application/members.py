@@ -585,12 +585,20 @@ def load_member(unit: UnitOfWork, member_record: str | None) -> tuple[Loaded[Mem
     return member, load_policy(unit, member.state.master_policy)
 
 
+def _first_sent(command: TransactionMembers, unit: UnitOfWork) -> dt.date | None:
+    """The day on which a message without a date was first taken, so that it is the same message on another day."""
+    if command.member_record is None or command.transaction_id is None:
+        return None
+    known = unit.load(MEMBER_RECORD, command.member_record).state.transaction(command.transaction_id)
+    return None if known is None else known.transaction_date
+
+
 def _request(command: TransactionMembers, kind: TransactionType, unit: UnitOfWork, **stated: Any) -> TransactionRequest:
     return TransactionRequest(
         transaction_id=command.transaction_id,
         type=kind.value,
         effective_date=command.effective_date,
-        transaction_date=command.transaction_date or unit.today(),
+        transaction_date=command.transaction_date or _first_sent(command, unit) or unit.today(),
         origin=command.origin,
         member_record=command.member_record,
         **stated,

@@ -194,6 +194,23 @@ class OverpaymentRow(NamedTuple):
     amount: int
 
 
+class PaidInvoiceRow(NamedTuple):
+    """A live invoice as a unit of paid-to-date sees it: figures of the unit's items on it (BAL-082, BAL-087).
+
+    `own_period`: an item is billed for the invoice's own period. `collectible` is what may still be collected.
+    """
+
+    invoice: str
+    period_start: dt.date
+    period_end: dt.date
+    own_period: bool
+    billed: int
+    positive_billed: int
+    paid: int
+    written_off: int
+    collectible: int
+
+
 class FreedRow(NamedTuple):
     """Money that a reconciliation took off an item into a bucket."""
 
@@ -306,6 +323,10 @@ class ItemRegister(Protocol):
 
     def overpayments(self, account: str) -> list[OverpaymentRow]:
         """Members' overpayment in force on the account, in member record order."""
+        ...
+
+    def paid_invoices(self, account: str, master_policy: str, member: str | None = None) -> list[PaidInvoiceRow]:
+        """Live invoices of the account with items of the policy, or of one of its members, by period."""
         ...
 
     def excess_freed_by(self, invoice: str) -> list[FreedRow]:

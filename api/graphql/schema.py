@@ -14,6 +14,7 @@ from api.graphql.invoices import InvoiceQueries
 from api.graphql.ledger import LedgerQueries
 from api.graphql.members import MemberQueries
 from api.graphql.operations import OperationQueries
+from api.graphql.paid_to_date import PaidToDateQueries
 from api.graphql.payments import PaymentQueries
 from api.graphql.scalars import SCALARS
 from api.graphql.structure import StructureQueries
@@ -26,6 +27,7 @@ QUERIES: tuple[type, ...] = (
     MemberQueries,
     CalendarQueries,
     StructureQueries,
+    PaidToDateQueries,
     LedgerQueries,
     OperationQueries,
 )

@@ -20,6 +20,7 @@ from application.register import (
     InvoiceRow,
     ItemRow,
     OverpaymentRow,
+    PaidInvoiceRow,
     PairRow,
     StatementWindow,
     UnappliedRow,
@@ -280,6 +281,20 @@ class ItemQueries(_Queries):
             " where m.account = %(account)s and m.member_overpayment <> 0 order by m.member, m.record"
         )
         return [OverpaymentRow(*row) for row in self._rows(sql, {"account": account})]
+
+    def paid_invoices(self, account: str, master_policy: str, member: str | None = None) -> list[PaidInvoiceRow]:
+        sql = (
+            "select v.invoice, v.period_start, v.period_end, bool_or(t.billing_start = v.period_start),"
+            " sum(i.billed)::bigint, sum(greatest(i.billed, 0))::bigint, sum(i.paid)::bigint,"
+            " sum(i.written_off)::bigint,"
+            " sum(greatest(greatest(i.billed, 0) - i.paid - greatest(i.offset_amount, 0) - i.written_off - i.held, 0))"
+            "::bigint"
+            f"{_ITEM_SOURCE} where v.account = %(account)s and v.live and t.master_policy = %(policy)s"
+            " and (%(member)s::text is null or i.member = %(member)s)"
+            " group by v.invoice, v.period_start, v.period_end order by v.period_start, v.invoice"
+        )
+        parameters = {"account": account, "policy": master_policy, "member": member}
+        return [PaidInvoiceRow(*row) for row in self._rows(sql, parameters)]
 
     def excess_freed_by(self, invoice: str) -> list[FreedRow]:
         sql = (
