@@ -50,7 +50,17 @@ class ColumnType:
 
 
 def _document(value: object) -> str:
+    if _holds_float(value):
+        raise ColumnValueError("a float in a jsonb column")
     return _document_encoder.encode(value).decode()
+
+
+def _holds_float(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_float, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_holds_float, value))
+    return isinstance(value, float)
 
 
 def _array(value: Sequence[object]) -> str:

@@ -27,6 +27,8 @@ class Feeding:
         self._reader = reader
         self._most = most
         self._limit = min(most, SHORT_BATCH)
+        #: Whether every read of the last round came to the end of what there was to read.
+        self.at_the_end = False
 
     def round(
         self, writers: Iterable[GenerationWriter], bounds: Mapping[GenerationWriter, LogPosition] | None = None
@@ -36,6 +38,7 @@ class Feeding:
         for writer in writers:
             if not writer.failed and (not bounds or writer.place < bounds.get(writer, _ENDLESS)):
                 groups.setdefault(writer.place, []).append(writer)
+        self.at_the_end = True
         with no_garbage_collection():
             return sum(self._feed(place, groups[place], bounds or {}) for place in sorted(groups))
 
@@ -56,6 +59,8 @@ class Feeding:
             self._limit = max(limit // 2, SHORT_BATCH)
         elif len(events) == limit:
             self._limit = min(limit * 2, self._most)
+        if len(events) == limit:
+            self.at_the_end = False
         return len(events)
 
     def _read(self, place: LogPosition, limit: int) -> Sequence[RecordedEvent]:

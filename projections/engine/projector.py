@@ -32,6 +32,8 @@ STANDBY = 0.5
 BACK_OFF = 1.0
 #: Events read at once at most.
 MOST_EVENTS = 20_000
+#: Rows kept in memory from batch to batch, of all projections together; about a kilobyte each.
+CACHED_ROWS = 200_000
 
 
 class Projector:
@@ -154,4 +156,6 @@ class _Following:
                 del self._writers[name]
         for name, record in wanted.items():
             if name not in self._writers:
-                self._writers[name] = GenerationWriter(self._projections[name], record, self._connection)
+                self._writers[name] = GenerationWriter(
+                    self._projections[name], record, self._connection, cache_limit=CACHED_ROWS // len(self._projections)
+                )

@@ -49,8 +49,8 @@ _logger = logging.getLogger(__name__)
 
 #: Events read at once at most. The larger, the more changes of one row become one write; the memory grows with it.
 MOST_EVENTS: Final = 50_000
-#: Rows of a generation kept in memory from batch to batch.
-CACHED_ROWS: Final = 100_000
+#: Rows kept in memory from batch to batch, of all projections together; about a kilobyte each.
+CACHED_ROWS: Final = 500_000
 #: Bytes up to which an index is built in the ordinary way, in a moment; larger ones hold up nobody.
 SMALL_TABLE: Final = 32 << 20
 #: Projections whose indexes are built side by side.
@@ -234,13 +234,12 @@ class Rebuilder:
             for projection in projections:
                 _take(control, lock_key(f"{purpose} {projection.name}"), projection.name, stack)
             workers = stack.enter_context(ThreadPoolExecutor(max(len(projections), 1), "projection-writer"))
+            cached = CACHED_ROWS // max(len(projections), 1)
             writers = []
             for projection in projections:
                 record = _generation(control, projection, purpose, restart)
                 connection = stack.enter_context(dedicated(self._connections))
-                writers.append(
-                    GenerationWriter(projection, record, connection, background=workers, cache_limit=CACHED_ROWS)
-                )
+                writers.append(GenerationWriter(projection, record, connection, background=workers, cache_limit=cached))
             run = _Run(control, self._connections, self._log, writers, self._most, progress, stopping)
             try:
                 yield run
@@ -319,16 +318,16 @@ class _Run:
         phase: str,
         bounds: Callable[[], Mapping[GenerationWriter, LogPosition]],
     ) -> None:
-        """Feed until nothing is left to read. Batches that turn out to have failed are read again."""
+        """Feed to the end of what there is to read. Under traffic the end moves on; the rest is small then."""
         while not self._stopping():
             self._tell(phase)
-            if self._feeding.round(writers, bounds()):
-                continue
-            behind = [writer.place for writer in writers]
-            for writer in writers:
-                writer.settle()
-            if [writer.place for writer in writers] == behind:
-                return
+            self._feeding.round(writers, bounds())
+            if self._feeding.at_the_end:
+                fed = [writer.place for writer in writers]
+                for writer in writers:
+                    writer.settle()
+                if [writer.place for writer in writers] == fed:  # else a batch failed and is to be fed again
+                    return
 
     def _complete(self, writer: GenerationWriter) -> None:
         """Build the indexes that were left out, without a long transaction: readers of the log wait for those."""
@@ -401,9 +400,10 @@ class _Run:
             snapshot.execute("set transaction isolation level repeatable read, read only")
             with self._held_still(writer, live) as hold:
                 self._take_last(writer, live, hold)
-                seen = _value(snapshot, "select count(*) from read_models.generation", ())
-            if writer.failed or not seen:
+                _value(snapshot, "select count(*) from read_models.generation", ())  # takes the snapshot
+            if writer.failed:
                 return None
+            _require_same_place(snapshot, writer.record, live)
             return compare(snapshot, writer.projection, live, writer.record, every_row=every_row)
 
     def _switch(self, writer: GenerationWriter, live: Generation | None, reason: str | None) -> Outcome:
@@ -411,7 +411,7 @@ class _Run:
         self._catch_up([writer], "reading", dict)
         with self._held_still(writer, live) as hold:
             if not writer.failed and not self._stopping():
-                self._take_last(writer, live, hold, beyond=True)
+                self._take_last(writer, live, hold)
             if writer.failed:
                 return Outcome.FAILED
             if self._stopping():
@@ -434,22 +434,17 @@ class _Run:
             hold.execute("set local synchronous_commit = on")
             yield hold
 
-    def _take_last(
-        self, writer: GenerationWriter, live: Generation | None, hold: Connection, *, beyond: bool = False
-    ) -> None:
-        """Feed what is between the generation and the live one that is held still; with `beyond`, more is welcome."""
-        inline = writer.projection.mode is Mode.INLINE
-        bound = None
-        if live is not None and not inline and not beyond:
-            held = catalogue.get(hold, live.name, live.generation)
-            bound = held.place if held is not None else None
-        self._feed_exactly(writer, bound)
-        if inline and not writer.failed:
+    def _take_last(self, writer: GenerationWriter, live: Generation | None, hold: Connection) -> None:
+        """Feed what is between the generation and the live one that is held still."""
+        if writer.projection.mode is Mode.INLINE:
+            self._feed_up_to(writer, None)
             _feed_visible(writer, self._log.visible(hold), self._most)
-        if bound is not None and writer.place != bound and not writer.failed:
-            raise RuntimeError(f"projection {writer.projection.name} cannot be brought to the place of its live rows")
+        elif live is not None:
+            held = catalogue.get(hold, live.name, live.generation)
+            self._feed_up_to(writer, held.place if held is not None else START)
 
-    def _feed_exactly(self, writer: GenerationWriter, bound: LogPosition | None) -> None:
+    def _feed_up_to(self, writer: GenerationWriter, bound: LogPosition | None) -> None:
+        """Feed up to a place, or (None) to the end of the settled log, which stands still as far as it matters."""
         while not writer.failed:
             events = self._reader.read(writer.place, self._most)
             share = events if bound is None else up_to(events, bound)
@@ -472,6 +467,17 @@ def _feed_visible(writer: GenerationWriter, reader: LogReader, most: int) -> Non
         writer.feed_ahead(events)
         after = events[-1].place
     writer.settle()
+
+
+def _require_same_place(snapshot: Connection, rebuilt: Generation, live: Generation) -> None:
+    """Two generations that follow the log can be compared at one place only. (Inline ones are held by the lock.)"""
+    places = {
+        record.place
+        for record in catalogue.generations(snapshot, [live.name])
+        if record.generation in (rebuilt.generation, live.generation)
+    }
+    if live.mode is Mode.FOLLOWING and len(places) != 1:
+        raise RuntimeError(f"the generations of projection {live.name} are not at one place")
 
 
 def _lock_inline(hold: Connection) -> None:
@@ -498,10 +504,13 @@ def _take(control: Connection, key: int, name: str, stack: ExitStack) -> None:
 def _generation(control: Connection, projection: Projection, purpose: Purpose, restart: bool) -> Generation:
     """The generation to go on with, or a new one; what an earlier run left behind and is of no use is dropped."""
     resumed = None
+    live = catalogue.live(control).get(projection.name)
     for record in catalogue.generations(control, [projection.name]):
         if record.live or record.state is State.RETIRED or record.purpose is not purpose:
             continue
-        if record.fits(projection) and not restart and resumed is None:
+        # One that is ahead of the live one could not be compared with it any more.
+        ahead = live is not None and live.mode is Mode.FOLLOWING and live.fits(projection) and record.place > live.place
+        if record.fits(projection) and not restart and not ahead and resumed is None:
             resumed = record
         else:
             with control.transaction():

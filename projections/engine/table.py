@@ -30,8 +30,9 @@ _NAME = re.compile(r"^[a-z][a-z0-9_]{0,39}$")
 class Index:
     """An index: column names or SQL expressions in order, unique or not, with an optional condition.
 
-    It is built when a rebuild has read the log, which is many times faster than keeping it up to date meanwhile;
-    `while_building` has it from the start, for tables whose set statements need it.
+    It is built when a rebuild has read the log, which is many times faster than keeping it up to date meanwhile. A
+    unique one is there from the start, so that a violation is found at its event, and so is one with `while_building`,
+    for tables whose set statements or searches need it.
     """
 
     on: tuple[str, ...]
@@ -39,6 +40,10 @@ class Index:
     where: str | None = None
     method: str = "btree"
     while_building: bool = False
+
+    @property
+    def from_the_start(self) -> bool:
+        return self.unique or self.while_building
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class Table:
         statements += [
             self._create_index(schema, number, "index")
             for number, index in enumerate(self.indexes)
-            if index.while_building or not building
+            if index.from_the_start or not building
         ]
         return statements
 
@@ -152,7 +157,7 @@ class Table:
         how = "index concurrently" if concurrently else "index"
         statements = []
         for number, index in enumerate(self.indexes):
-            if not index.while_building:
+            if not index.from_the_start:
                 statements.append(f'drop index if exists "{schema}"."{self._index_name(number)}"')
                 statements.append(self._create_index(schema, number, how))
         return [*statements, f"analyze {self.qualified(schema)}"]

@@ -215,6 +215,7 @@ def _fold_in_two(
         ("id", "not an id"),
         ("numbers", [0.5]),
         ("document", 0.5),
+        ("document", {"a": [{"b": 0.5}]}),
     ],
 )
 def test_a_value_of_another_type_stops_the_projection_and_writes_nothing(

@@ -64,7 +64,11 @@ def test_rebuilt_twice_the_rows_are_the_same_byte_for_byte(bench: Workbench, mod
     assert bench.text(projections) == first
 
 
-def test_a_rebuilt_generation_has_all_indexes_of_one_that_was_there_from_the_start(bench: Workbench) -> None:
+@pytest.mark.parametrize("small_table", [0, 1 << 30])
+def test_a_rebuilt_generation_has_all_indexes_of_one_that_was_there_from_the_start(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, small_table: int
+) -> None:
+    monkeypatch.setattr("projections.engine.rebuild.SMALL_TABLE", small_table)
     projections = toy_set(Mode.FOLLOWING)
     bench.rebuilder(projections).prepare()
     bench.commit(History(seed=1).next(100))
