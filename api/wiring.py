@@ -142,8 +142,8 @@ class System:
 
     @cached_property
     def scheduler(self) -> Scheduler:
-        """The schedule of the jobs."""
-        return Scheduler(self.jobs, self.clock)
+        """The schedule of the jobs; it also takes up files left half taken in."""
+        return Scheduler(self.jobs, self.clock, resume=(self.imports.resume,))
 
     @cached_property
     def issuer(self) -> SandboxIssuer:
@@ -195,6 +195,11 @@ class System:
         if loops:
             members.setdefault("lifespan", _beside(loops))
         return create_app(self.services(**members))
+
+    def wait_for_background(self) -> None:
+        """Wait until no run and no file is being worked on in this process."""
+        self._background.wait()
+        self._importing.wait()
 
     def close(self) -> None:
         """Stop background work behind its present item, close the pools, and stop the embedded server if it is ours."""

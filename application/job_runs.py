@@ -20,9 +20,10 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from application.clock import Clock, UuidSource
-from application.command import CommandAnswer, CommandRequest, Principal
+from application.command import CommandRequest, Principal
 from application.dispatch import CommandRefused
 from application.jobs import JobRun, JobType, RunRequest, RunState
+from application.patience import Executor, execute_patiently
 from domain.errors import refuse
 from domain.platform.parameters import PARAMETERS
 from domain.platform.privileges import SYSTEM_PRIVILEGE, Role
@@ -120,12 +121,6 @@ class Accounts(Protocol):
     def resolve(self, number: str) -> str | None:
         """The account of a number or legacy number."""
         ...
-
-
-class Executor(Protocol):
-    """What executes commands."""
-
-    def execute(self, request: CommandRequest) -> CommandAnswer: ...
 
 
 Starter = Callable[[UUID], None]
@@ -246,7 +241,7 @@ class JobRuns:
             key = f"job:{run.run_id}:{account}:{step}"
             request = CommandRequest(definition.command, payload, principal, "JOB", idempotency_key=key)
             try:
-                answer = self._executor.execute(request)
+                answer = execute_patiently(self._executor, request)
             except CommandRefused as refused:
                 if refused.code in definition.skips:
                     return effective, refused.code

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from api.cli.audit import audit
+from api.cli.importing import import_file
 from api.cli.processes import projector, scheduler, serve, worker
 from api.cli.projections import projections
 
@@ -20,6 +21,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(projector)
 app.command()(scheduler)
+app.command("import-file")(import_file)
 app.add_typer(projections, name="projections", help="Read models: where they stand, rebuilding, verifying.")
 app.add_typer(audit, name="audit", help="The event log: replay, verify, export.")
 

@@ -25,6 +25,7 @@ from application.files.enrolment import EnrolmentFile
 from application.imports.enrolment import EnrolmentTerms, Pseudonym, enrolment_steps
 from application.imports.money import advice_steps, bank_steps
 from application.imports.steps import ADVICE, RECEIPT, Step, StepState
+from application.patience import Executor, execute_patiently
 from application.uploads import FileKind, FileReceipt, FileState, Upload
 from domain.errors import refuse
 from domain.platform.privileges import Role
@@ -137,10 +138,6 @@ class References(Protocol):
     def account_of_invoice(self, word: str) -> str | None: ...
 
 
-class Executor(Protocol):
-    def execute(self, request: CommandRequest) -> CommandAnswer: ...
-
-
 class Imports:
     """The port `FileImporter`."""
 
@@ -162,6 +159,8 @@ class Imports:
         self._clock = clock
         self._starter = starter
         self._terms = terms or EnrolmentTerms()
+        #: Files that a caller takes in itself: they are not started in the background.
+        self.held: set[str] = set()
 
     def kinds(self) -> Mapping[str, FileKind]:
         """The kinds of file that are taken in, by name."""
@@ -175,7 +174,7 @@ class Imports:
         """
         known = self._store.find(upload.sha256)
         if known is not None and known.state is FileState.AVAILABLE:
-            self._starter(upload.sha256)
+            self._start(upload.sha256)
             return self._receipt(known, repeated=True)
         file = TakenFile(
             upload.sha256,
@@ -198,7 +197,7 @@ class Imports:
             raise refuse("FILE_TYPE_NOT_ALLOWED", f"the content is of kind {kind_of(content).name}", pointer="/kind")
         file = replace(file, format=content.identity.format.value)
         fresh = self._store.keep(file, self.steps(content, terms))
-        self._starter(upload.sha256)
+        self._start(upload.sha256)
         return self._receipt(file, repeated=not fresh)
 
     def steps(self, content: FileContent, terms: EnrolmentTerms | None = None) -> Iterator[Step]:
@@ -224,6 +223,10 @@ class Imports:
         for sha256 in self._store.unfinished():
             self._starter(sha256)
 
+    def _start(self, sha256: str) -> None:
+        if sha256 not in self.held:
+            self._starter(sha256)
+
     def work(
         self,
         sha256: str,
@@ -236,7 +239,7 @@ class Imports:
         with self._store.claim(sha256) as claimed:
             if claimed is None:
                 return
-            work = _Work(claimed, self._store, self._references, self._executor, self._clock)
+            work = _Work(claimed, self._store, self._references, self._executor, self._starter)
             for step in claimed.open_steps(again=again):
                 if stopping():
                     return
@@ -275,7 +278,7 @@ class _Work:
     store: ImportStore
     references: References
     executor: Executor
-    clock: Clock
+    starter: Callable[[str], None]
 
     def take(self, step: NumberedStep) -> None:
         try:
@@ -313,18 +316,17 @@ class _Work:
             "channel": "EXTERNAL",
             "reference": payload["reference"],
         }
-        # Money is registered whatever its advice says; the advice is applied to it afterwards, or shown to a person.
+        # Money is registered whatever its advice says; the advice is applied to it afterwards, as a step of its file.
         allocation = {"allocation": "TARGETS", "remainder": "KEEP_UNAPPLIED"} if advice else {"allocation": "RULES"}
         received = _result(self._execute(step, "ApplyPayment", {**payment, **allocation}))
         self.claimed.settle(step, StepState.DONE, result=received, reopening=advice)
-        # An advice may have come while the payment was being made.
-        advice = advice or self._matching(step, ADVICE, StepState.WAITING)
         if advice is None:
-            return
-        try:
-            self._apply_advice(advice, received)
-        except CommandRefused as refused:
-            self.claimed.settle(advice, StepState.REFUSED, code=refused.code, result=_problems(refused))
+            # One may have come while the payment was being made.
+            advice = self._matching(step, ADVICE, StepState.WAITING)
+            if advice is not None:
+                self.claimed.settle(advice, StepState.PENDING)
+        if advice is not None:
+            self.starter(advice.sha256)
 
     def _advice(self, step: NumberedStep) -> None:
         receipt = self._matching(step, RECEIPT, StepState.DONE)
@@ -364,7 +366,8 @@ class _Work:
 
     def _execute(self, step: NumberedStep, command: str, payload: Mapping[str, Any]) -> CommandAnswer:
         file = self.claimed.file
-        return self.executor.execute(
+        return execute_patiently(
+            self.executor,
             CommandRequest(
                 command,
                 payload,
@@ -372,7 +375,7 @@ class _Work:
                 "FILE",
                 idempotency_key=f"file:{step.sha256[:40]}:{step.number}:{command}",
                 on_behalf_of=file.received_by,
-            )
+            ),
         )
 
 

@@ -2,7 +2,7 @@
 
 The database decides: a scheduled time starts one run, so that a second scheduler finds it started. Only the latest time
 that has passed is looked at: after downtime a missed job runs once, and what fell due meanwhile is the job's to catch
-up. A run left by a dead process is taken up again on the way.
+up. What a dead process left, runs and other work, is taken up again on the way.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -45,10 +46,13 @@ def instant_of(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
 class Scheduler:
     """Looks at the schedule every few seconds."""
 
-    def __init__(self, runs: JobRuns, clock: Clock, zone: str = "UTC") -> None:
+    def __init__(
+        self, runs: JobRuns, clock: Clock, zone: str = "UTC", *, resume: Sequence[Callable[[], None]] = ()
+    ) -> None:
         self._runs = runs
         self._clock = clock
         self._zone = ZoneInfo(zone)
+        self._resume = (runs.resume, *resume)
 
     def tick(self) -> list[str]:
         """Start what is due and not started; the names of the jobs started."""
@@ -60,7 +64,8 @@ class Scheduler:
             run = self._runs.start_scheduled(name, latest_time(definition.starts_at, self._zone, now))
             if run is not None:
                 started.append(name)
-        self._runs.resume()
+        for resume in self._resume:
+            resume()
         return started
 
     def run(self, stop: threading.Event, interval: float = INTERVAL) -> None:

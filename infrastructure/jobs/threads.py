@@ -25,11 +25,15 @@ class BackgroundWork(Generic[S]):
         self._places = threading.BoundedSemaphore(threads)
         self._guard = threading.Lock()
         self._running: dict[S, threading.Thread] = {}
+        self._again: set[S] = set()
 
     def start(self, subject: S) -> None:
-        """Work on the subject, unless this process does so already or is closing."""
+        """Work on the subject; if this process does so already, once more behind that. Nothing while closing."""
         with self._guard:
-            if self._stop.is_set() or subject in self._running:
+            if self._stop.is_set():
+                return
+            if subject in self._running:
+                self._again.add(subject)
                 return
             thread = threading.Thread(target=self._run, args=(subject,), name=f"{self._name} {subject}", daemon=True)
             self._running[subject] = thread
@@ -43,13 +47,26 @@ class BackgroundWork(Generic[S]):
         for thread in threads:
             thread.join(timeout)
 
-    def _run(self, subject: S) -> None:
-        try:
-            with self._places:
-                if not self._stop.is_set():
-                    self._work(subject, self._stop.is_set)
-        except Exception:
-            _logger.exception("%s: %s failed", self._name, subject)
-        finally:
+    def wait(self) -> None:
+        """Wait until nothing is being worked on any more."""
+        while True:
             with self._guard:
-                self._running.pop(subject, None)
+                threads = list(self._running.values())
+            if not threads:
+                return
+            for thread in threads:
+                thread.join()
+
+    def _run(self, subject: S) -> None:
+        while True:
+            try:
+                with self._places:
+                    if not self._stop.is_set():
+                        self._work(subject, self._stop.is_set)
+            except Exception:
+                _logger.exception("%s: %s failed", self._name, subject)
+            with self._guard:
+                if subject not in self._again or self._stop.is_set():
+                    self._running.pop(subject, None)
+                    return
+                self._again.discard(subject)
