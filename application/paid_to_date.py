@@ -116,7 +116,8 @@ def _of_unit(unit: UnitOfWork, account: Account, master_policy: str, member: str
             if member is not None:
                 absences = _absences(one.timeline, account.number)
     segments = per_member[0] if member is not None and per_member else unit_segments(per_member)
-    overpaid = sum(row.amount for row in unit.port(ItemRegister).overpayments(account.number) if row.member == member)
+    overpayments = unit.port(ItemRegister).overpayments(account.number) if member is not None else []
+    overpaid = sum([row.amount for row in overpayments if row.member == member])
     settled = settled_amount(sum(row.paid for row in rows), [("", row.written_off) for row in rows], overpaid)
     start = min(starts, default=account.earliest_day or dt.date.min)
     gaps = _gaps(account, last)

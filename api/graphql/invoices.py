@@ -131,7 +131,7 @@ class Invoice:
         coverage: str | None = None,
     ) -> Connection[InvoiceItem]:
         parameters = {"invoice": self.number, "member": member, "coverage": coverage}
-        return _ITEMS.page(info.context, parameters, first, after, lambda row: _item(row, self.currency))
+        return _ITEMS.page(info.context, parameters, first, after, lambda row: item_of_row(row, self.currency))
 
     @strawberry.field(description="The money on it, by payment number descending; only what is in force.")
     async def payments(self, info: strawberry.Info) -> list[InvoicePayment]:
@@ -167,17 +167,29 @@ def _status(state: InvoiceState) -> str:
 
 _ITEM_SQL = """
     select i.invoice, i.line, i.member, i.amount, i.billed, i.paid, i.offset_amount, i.written_off, i.held, t.kind,
-           t.part, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_id, t.master_policy,
+           t.part, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_id, t.sequence_root,
+           t.master_policy,
            t.modality, t.modal_start, t.modal_end, t.covered_from, t.covered_end, t.billing_start, t.billing_end,
            t.location, t.division, t.cause
       from {item} as i join {term} as t on t.invoice = i.invoice and t.term = i.term
      where i.invoice = %(invoice)s and (%(member)s::text is null or i.member = %(member)s)
        and (%(coverage)s::text is null or t.coverage = %(coverage)s)
 """
+
+
+def item_row(context: Context, invoice: str, line: int) -> dict[str, Any] | None:
+    """The register's row of one line with its terms."""
+    rows = context.rows(
+        f"{_ITEM_SQL} and i.line = %(line)s", {"invoice": invoice, "member": None, "coverage": None, "line": line}
+    )
+    return rows[0] if rows else None
+
+
 _ITEMS = Listing("invoice items", _ITEM_SQL, (("line", False),), ("integer",))
 
 
-def _item(row: dict[str, Any], currency: str) -> InvoiceItem:
+def item_of_row(row: dict[str, Any], currency: str) -> InvoiceItem:
+    """The line of a row of the register with its terms."""
     settled = row["paid"] + row["offset_amount"] + row["written_off"]
     return InvoiceItem(
         invoice=row["invoice"],

@@ -10,6 +10,7 @@ from strawberry.tools import merge_types
 
 from api.graphql.accounts import AccountQueries
 from api.graphql.calendars import CalendarQueries
+from api.graphql.explain import ExplainQueries
 from api.graphql.invoices import InvoiceQueries
 from api.graphql.ledger import LedgerQueries
 from api.graphql.members import MemberQueries
@@ -28,6 +29,7 @@ QUERIES: tuple[type, ...] = (
     CalendarQueries,
     StructureQueries,
     PaidToDateQueries,
+    ExplainQueries,
     LedgerQueries,
     OperationQueries,
 )

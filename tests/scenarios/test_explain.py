@@ -1,0 +1,62 @@
+"""Every figure leads to what it is made of, down to the events."""
+
+from __future__ import annotations
+
+from tests.scenarios.conftest import World
+
+_EXPLAIN = """
+query ($invoice: String!, $line: Int!, $account: String!) {
+  explainInvoiceItem(invoice: $invoice, line: $line) {
+    item { kind amount { amount } billed { amount } remainingDue { amount } cause }
+    sources { transactionId type }
+    charges { gross { amount } pieces { start days sources } version }
+    otherItems { invoice line amount { amount } }
+    money { record amount { amount } event { type position } }
+    offsets { invoice line amount { amount } matched }
+    events { type position }
+  }
+  explainBalance(account: $account) { dueAndUnpaid { amount } accountBalance { amount } moreInvoices
+    invoices { number remainingDue { amount } openCredit { amount } } payments { record unapplied { amount } } }
+}
+"""
+
+
+def test_a_correction_is_explained_by_its_transactions_its_charge_and_its_events(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    world.do("GenerateInvoice", account=account, confirmed=True)
+    world.on("2025-01-18")
+    world.do(
+        "ApplyAmendment", transaction_id="AM-1", member_record="MR-1", effective_date="2025-01-16", kinds=["GENERAL"],
+        amounts=[{"coverage": "LIFE", "annual_amount": "1320.00"}],
+    )  # fmt: skip
+    second = world.do("GenerateInvoice", account=account, confirmed=True)["invoice"]
+    world.do(
+        "ApplyPayment", account=account, amount="300.00", method="CHECK", check_number="1", check_date="2024-12-20",
+        reference="CHK-1", allocation="RULES",
+    )  # fmt: skip
+    lines = world.query(
+        "query ($i: String!) { invoice(number: $i) { items { nodes { line kind amount { amount } } } } }", i=second
+    )["invoice"]["items"]["nodes"]
+    [retro] = [line for line in lines if line["kind"] == "RETRO"]
+    assert retro["amount"]["amount"] == "7.18"
+    found = world.query(_EXPLAIN, invoice=second, line=retro["line"], account=account)
+    item = found["explainInvoiceItem"]
+    assert [one["transactionId"] for one in item["sources"]] == ["NB-MR-1", "AM-1"]
+    assert item["charges"][0]["gross"]["amount"] == "107.18"
+    assert [(one["start"], one["days"]) for one in item["charges"][0]["pieces"]] == [
+        ("2025-01-01", 15),
+        ("2025-01-16", 16),
+    ]
+    assert item["otherItems"] == [{"invoice": "INV-00000001", "line": 1, "amount": {"amount": "100.00"}}]
+    assert item["money"][0]["event"]["type"] == "PaymentAllocated"
+    assert [one["type"] for one in item["events"]] == [
+        "InvoiceInitialised",
+        "InvoiceProjected",
+        "AnybConsumed",
+        "InvoiceIssued",
+    ]
+    balance = found["explainBalance"]
+    assert balance["accountBalance"]["amount"] == "-82.82"  # 217.18 billed, 300.00 paid
+    assert balance["payments"][0]["unapplied"]["amount"] == "82.82"
