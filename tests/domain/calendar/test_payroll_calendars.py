@@ -209,6 +209,19 @@ def test_seasonal_billing_locks_one_monthly_calendar_and_puts_the_others_out_of_
     assert refused(lambda: confirm(state, facts, MONTHLY)) == ["PAYROLL_CALENDAR_LOCKED"]
 
 
+@pytest.mark.rule("CAL-093", "CAL-113")
+def test_locking_a_monthly_calendar_keeps_the_dates_that_are_invoiced() -> None:
+    facts = replace(FACTS, invoiced_to=D("2024-01-31"))
+    state = confirmed(MONTHLY, "2024-01-10", 10)
+    state = after(state, *lock_for_season(state, facts, D("2024-01-15")))
+    assert take(in_force(state, MONTHLY), 3) == dates("2024-01-10", "02-15", "03-15")
+    version = state.confirmed_version(MONTHLY)
+    assert version is not None
+    assert version.invoiced_to == D("2024-01-31")
+    fresh = after(NONE, *lock_for_season(NONE, facts, D("2024-01-15")))
+    assert take(in_force(fresh, MONTHLY), 2) == dates("2024-01-15", "02-15")
+
+
 @pytest.mark.rule("CAL-093")
 def test_switching_seasonal_billing_off_makes_the_calendar_editable_and_leaves_it_confirmed() -> None:
     state = confirmed(MONTHLY, "2024-01-10", 10)
