@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -81,14 +81,12 @@ class Billing(RuleBasedStateMachine):
         before = self.world.head()
         response = self.world.send(name, **payload)
         if response.status_code == 200:
-            event(f"{name} accepted")
             result: dict[str, Any] = response.json()["result"]
             return result
         codes = {problem["code"] for problem in response.json()["problems"]}
-        event(f"{name} refused {min(codes)}")
         assert response.status_code < 500, response.text
         assert not codes & DEFECTS, response.text
-        assert "REQUEST_INVALID" not in codes, response.text
+        assert not codes & {"REQUEST_INVALID", "FORBIDDEN"}, response.text
         assert self.world.head() == before, f"{name} was refused {codes} and wrote"
         return None
 
@@ -266,7 +264,7 @@ class Billing(RuleBasedStateMachine):
 
 
 #: A longer run is asked for from outside: examples of how many steps.
-EXAMPLES, STEPS = int(os.environ.get("ROLLON_EXAMPLES", "12")), int(os.environ.get("ROLLON_STEPS", "25"))
+EXAMPLES, STEPS = int(os.environ.get("ROLLON_EXAMPLES", "10")), int(os.environ.get("ROLLON_STEPS", "20"))
 
 
 @pytest.mark.rule("PAY-002", "PRM-120", "PRM-122", "BAL-013", "PLT-012")
