@@ -585,6 +585,8 @@ def _consume_unapplied(unit: UnitOfWork, account: Account, today: dt.date) -> se
         for row in unit.port(ItemRegister).unapplied_records(account.number)
         if not row.locked
     ]
+    if not records:
+        return set()
     consumption = consume(records, open_account(unit, account), category_order=configuration.category_order)
     loaded = unit.load_many(PAYMENT, [record for record, _ in consumption.by_record])
     touched = set()

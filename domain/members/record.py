@@ -564,4 +564,4 @@ def evolve(state: MemberRecord, happened: object) -> MemberRecord:
     return step(state, happened)
 
 
-MEMBER_RECORD: Final = Aggregate("member", MemberRecord, MemberRecord(), evolve, snapshot_every=200)
+MEMBER_RECORD: Final = Aggregate("member", MemberRecord, MemberRecord(), evolve, snapshot_every=4)
