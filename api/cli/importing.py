@@ -31,9 +31,7 @@ _MOST_DEFECTS = 50
 def import_file(
     path: Annotated[Path, typer.Argument(help="The file.", exists=True, dir_okay=False, readable=True)],
     kind: Annotated[str | None, typer.Option(help="Refuse the file if it is of another kind.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read it and tell what it would do; change nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it would do; change nothing.")] = False,
     rates: Annotated[
         Path | None,
         typer.Option(
@@ -42,9 +40,7 @@ def import_file(
             dir_okay=False,
         ),
     ] = None,
-    premium_per: Annotated[
-        str, typer.Option(help="What a premium in an enrolment file is for: MONTH or YEAR.")
-    ] = "MONTH",
+    premium_per: Annotated[str, typer.Option(help="What a premium in a file is for: MONTH or YEAR.")] = "MONTH",
 ) -> None:
     """Take in an X12 834 or 820, BAI2, camt.053 or camt.054 file. The same file again has no further effect."""
     content = path.read_bytes()

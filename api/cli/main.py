@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from api.cli.audit import audit
+from api.cli.demo.command import demo
 from api.cli.importing import import_file
 from api.cli.processes import projector, scheduler, serve, worker
 from api.cli.projections import projections
@@ -18,6 +19,7 @@ app = typer.Typer(
     help="Billing for group benefits insurance.",
 )  # fmt: skip
 app.command()(serve)
+app.command()(demo)
 app.command()(worker)
 app.command()(projector)
 app.command()(scheduler)
