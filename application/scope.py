@@ -11,7 +11,7 @@ it (PLT-035, `FORBIDDEN` with reason `SCOPE`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -185,3 +185,15 @@ def _named_in(part: BaseModel, pointer: str = "") -> Iterator[_Named]:
                     yield _Named(member, entry, f"{here}/{index}")
                 elif isinstance(entry, BaseModel):
                     yield from _named_in(entry, f"{here}/{index}")
+
+
+def outside(unit: UnitOfWork, scope: Collection[str], named: Mapping[str, str]) -> list[Problem]:
+    """What of the named objects is unknown within a scope, for reads; `named` maps the kind of object (as a command's
+    member is called) to its identifier. Raises FORBIDDEN when nothing is named."""
+    if not named:
+        raise _beyond_scope()
+    tree = _Tree(unit, frozenset(scope))
+    found: list[Problem] = []
+    for member, identifier in named.items():
+        found.extend(_problems(_Named(member, identifier, f"/{member}"), _KINDS[member][2](unit, identifier), tree))
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scenarios.conftest import World
 
 _ACCOUNT = """
@@ -164,3 +166,23 @@ def test_one_reads_ones_own_writes(world: World) -> None:
             "/v1/graphql", json={"query": text, "variables": {"p": wanted}}, headers=headers
         ).json()
         assert (answer["errors"][0]["extensions"]["code"] if "errors" in answer else None) == code
+
+
+@pytest.mark.rule("PLT-033", "PLT-016")
+def test_a_sponsor_sees_its_own_accounts_only(world: World) -> None:
+    world.on("2024-12-20")
+    account, _ = world.group()
+    other = world.account(world.sponsor("C-2"))
+
+    def codes(text: str) -> set[str]:
+        token = world.system.issuer.token("sue", ["SPO"], scope_nodes=["C-1"], person="P-SUE")
+        answer = world.client.post(
+            "/v1/graphql", json={"query": text}, headers={"Authorization": f"Bearer {token}"}
+        ).json()
+        return {error["extensions"]["code"] for error in answer.get("errors", ())}
+
+    assert codes(f'{{ billingAccount(number: "{account}") {{ number balances {{ anyb {{ amount }} }} }} }}') == set()
+    assert codes(f'{{ billingAccount(number: "{other}") {{ number }} }}') == {"BILLING_ACCOUNT_NOT_FOUND"}
+    assert codes('{ billingAccount(number: "LB999999998") { number } }') == {"BILLING_ACCOUNT_NOT_FOUND"}
+    assert codes("{ billingAccounts { nodes { number } } }") == {"FORBIDDEN"}
+    assert codes('{ billingAccounts(owner: "C-1") { nodes { number } } }') == set()
