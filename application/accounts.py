@@ -672,13 +672,16 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
 
 def _reach_members(unit: UnitOfWork, number: str, version: int, events: Sequence[object]) -> dict[str, str]:
     """What a change of the schedule means for the members billed to the account (CAL-017, CAL-091)."""
-    from application.cascades import change_modality, recalculate_seasonal  # both rooms need each other
+    # These rooms and accounts need each other.
+    from application.cascades import change_modality, recalculate_seasonal
+    from application.payroll import follow_season
 
     reached: dict[str, str] = {}
     for happened in events:
         if isinstance(happened, ModalityChangeRequired):
             reached |= change_modality(unit, number, happened.new, happened.first_day, str(version))
         elif isinstance(happened, SeasonalGapsChanged):
+            follow_season(unit, unit.load(ACCOUNT, number).state)
             reached |= recalculate_seasonal(unit, number, unit.today(), str(version))
     return reached
 

@@ -17,9 +17,11 @@ from application.command import Command, Identifier, Outcome, Part, command, han
 from application.members import AmountPart, ShortText, apply_events, dead_letter, facts_of, premium_amounts
 from application.register import Directory, Placements
 from application.reprocessing import OWN_MESSAGES, StillFailingError
+from application.rewrites import restart_invoicing
 from application.setups import load_policy
 from application.unit_of_work import UnitOfWork
 from domain.accounts.bill_type import BillType
+from domain.accounts.setup import SETUP
 from domain.calendar.frequency import Frequency
 from domain.errors import Refusal, refuse
 from domain.members.cascade import (
@@ -136,6 +138,7 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
         members=len(numbers),
     )
     unit.append(MASTER_POLICY, state.number, [started])
+    restarted: list[dict[str, object]] = []
     if request.type is TransactionType.REWRITE:
         rewritten = MasterPolicyRewritten(
             transaction_id=command.transaction_id,
@@ -143,6 +146,7 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
             effective_date=command.effective_date,
         )
         state = unit.append(MASTER_POLICY, state.number, [rewritten]).state
+        restarted = restart_invoicing(unit, state, _accounts_of(unit, state))
     results: list[CascadeResult] = []
     for portion in _portions(unit, numbers):
         selection = select(request, portion, term_expiration=state.expiration_date)
@@ -161,11 +165,20 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
             "transaction_id": command.transaction_id,
             "status": status.value,
             "counts": counts,
+            **({"accounts": restarted} if restarted else {}),
             "results": [
                 {"member_record": one.member_record, "result": one.result, "code": one.code} for one in results[:1000]
             ],
         }
     )
+
+
+def _accounts_of(unit: UnitOfWork, policy: MasterPolicy) -> list[str]:
+    """The accounts of the policy's set-up."""
+    if policy.setup_ref is None:
+        return []
+    setup = unit.load(SETUP, policy.setup_ref).state
+    return sorted({entry.account for entry in setup.entries if entry.account})
 
 
 def _cascade_request(command: ApplyMasterPolicyTransaction, unit: UnitOfWork, policy: MasterPolicy) -> CascadeRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from application.command import Command, Identifier, Outcome, command, handles
 from application.parameters import account_keys, parameters_in_force
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import Account
+from domain.accounts.bill_type import AllocationMode
 from domain.accounts.setup import SETUP, SetupType
 from domain.calendar.frequency import Frequency
 from domain.calendar.payroll import horizon_end
@@ -23,7 +25,11 @@ from domain.calendar.payroll_calendars import (
     change,
     confirm,
     define,
+    lock_for_season,
+    shift_deduction_starts,
+    unlock_after_season,
 )
+from domain.errors import Problem
 
 _CODES = (
     "BILLING_ACCOUNT_NOT_FOUND",
@@ -143,6 +149,40 @@ def payroll_facts(unit: UnitOfWork, account: Account) -> PayrollFacts:
         invoiced_to=max(record.end for record in live) - dt.timedelta(days=1) if live else None,
         tied_to=_tied_to(unit, account),
     )
+
+
+def shift_with_rewrite(unit: UnitOfWork, account: Account, old: dt.date, new: dt.date) -> tuple[Problem, ...]:
+    """Let the deduction dates follow the earliest effective date after a rewrite and its discards (CAL-115 to 119).
+
+    Answers the warnings; accounts that do not bill members individually have none.
+    """
+    assert account.invoicing_start is not None
+    shifted = shift_deduction_starts(
+        unit.load(PAYROLL_CALENDARS, account.number).state,
+        payroll_facts(unit, account),
+        allocation_mode=account.allocation_mode,
+        old_effective=old,
+        new_effective=new,
+        invoicing_start=account.invoicing_start,
+    )
+    if shifted.events:
+        unit.append(PAYROLL_CALENDARS, account.number, shifted.events)
+    return shifted.warnings
+
+
+def follow_season(unit: UnitOfWork, account: Account) -> None:
+    """The locked monthly calendar of an INDIVIDUAL account with gaps, unlocked once it has none (CAL-093)."""
+    effective = account.earliest_effective_date
+    if account.allocation_mode is not AllocationMode.INDIVIDUAL or effective is None:
+        return
+    calendars = unit.load(PAYROLL_CALENDARS, account.number).state
+    events: Sequence[object]
+    if account.seasonal_gaps:
+        events = lock_for_season(calendars, payroll_facts(unit, account), effective)
+    else:
+        events = unlock_after_season(calendars, account.number)
+    if events:
+        unit.append(PAYROLL_CALENDARS, account.number, events)
 
 
 def _tied_to(unit: UnitOfWork, account: Account) -> Frequency | None:

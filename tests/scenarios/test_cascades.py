@@ -6,7 +6,8 @@ import pytest
 
 from tests.scenarios.conftest import World
 
-ANYB = "query ($m: String!) { memberAnyb(memberRecord: $m) { total { amount } } memberRecord(number: $m) { state badges } }"
+ANYB = """query ($m: String!) {
+  memberAnyb(memberRecord: $m) { total { amount } } memberRecord(number: $m) { state badges } }"""
 
 
 @pytest.mark.rule("PRM-150", "PRM-151")
@@ -48,7 +49,7 @@ def test_a_cancelled_policy_cancels_its_members_and_a_rescission_brings_back_tho
 @pytest.mark.rule("PRM-151", "MEM-094")
 def test_a_locked_record_is_kept_for_later_and_the_others_go_on(world: World) -> None:
     world.on("2024-12-20")
-    account, policy = world.group()
+    _, policy = world.group()
     for record in ("MR-1", "MR-2"):
         world.member(policy, record)
     for transaction, day in (("A-2", "2025-03-01"), ("A-1", "2025-02-01")):
