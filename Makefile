@@ -37,6 +37,9 @@ lint: $(INSTALLED)
 bench: $(INSTALLED) ## Measure speed, each figure against a floor measured in the same run
 	$(BIN)/rollon bench
 
+fixtures: $(INSTALLED) ## Write the event log of this version for the tests of later ones
+	$(BIN)/python -m tests.fixtures.write_event_log
+
 lock: ## Pin every dependency anew (needs uv)
 	uv pip compile pyproject.toml --extra test --extra build --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
