@@ -316,6 +316,20 @@ def test_a_past_due_date_in_the_period_moves_by_the_smallest_number_of_steps(
     assert final(terms_of(schedule, start), period, system_date) == D(expected)
 
 
+@pytest.mark.rule("CAL-064", "CAL-057")
+def test_a_past_stub_of_a_former_sequence_moves_along_the_grid_by_the_smallest_number_of_periods() -> None:
+    grid = (
+        InvoicingGrid.starting(D("2024-02-15"), Frequency.WEEKLY)
+        .with_frequency(Frequency.QUARTERLY, D("2024-04-25"))
+        .with_frequency(SEMI, D("2024-08-15"))
+    )
+    terms = terms_of(period_start(0, SEMI), grid=grid)
+    assert due(terms, "2024-04-25") == D("2024-04-25")
+    assert final(terms, "2024-04-25", "2024-05-15") == D("2024-05-15")
+    assert final(terms, "2024-04-25", "2024-08-10") == D("2024-08-15")
+    assert final(terms, "2024-04-25", "2024-08-16") == D("2024-08-30")
+
+
 @pytest.mark.rule("CAL-064")
 def test_a_due_date_on_the_system_date_is_not_past_and_gaps_are_not_considered() -> None:
     terms = terms_of(calendar_day(5, seasonal_billing=True, seasonal_gaps=(8,)), "2024-07-01")

@@ -210,6 +210,18 @@ def test_a_discarded_period_counts_as_not_billed() -> None:
     assert next_period_to_bill(MONTHLY_2025, D("2025-01-01"), history).start == D("2025-01-01")
 
 
+def test_a_sequence_that_begins_within_a_period_cuts_it() -> None:
+    grid = WEEKLY_2024.with_frequency(Frequency.MONTHLY, D("2024-04-22")).with_frequency(
+        Frequency.WEEKLY, D("2024-06-01")
+    )
+    assert spans(grid.periods_from(D("2024-04-18")), 4) == [
+        "2024-04-18..2024-04-21*",
+        "2024-04-22..2024-05-14*",
+        "2024-05-15..2024-05-31*",
+        "2024-06-01..2024-06-07",
+    ]
+
+
 def test_a_grid_refuses_sequences_out_of_order() -> None:
     with pytest.raises(ValueError, match="follow one another"):
         InvoicingGrid(

@@ -254,6 +254,13 @@ def test_periods_between_are_exactly_those_that_share_a_day_with_the_interval(
     assert all(earlier.end == later.start for earlier, later in pairwise(found))
 
 
+def test_every_month_of_four_centuries_has_its_length() -> None:
+    months = [(year, month) for year in range(1850, 2251) for month in range(1, 13)]
+    assert [month_length(year * 12 + month - 1) for year, month in months] == [
+        calendar.monthrange(year, month)[1] for year, month in months
+    ]
+
+
 @given(st.integers(1900 * 12, 2200 * 12 - 1), st.integers(1, 31), st.integers(-600, 600))
 def test_days_are_limited_to_the_month_and_months_step_plainly(month: int, day: int, months: int) -> None:
     length = calendar.monthrange(month // 12, month % 12 + 1)[1]
