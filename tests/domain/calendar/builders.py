@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TypeVar
 
+from hypothesis import settings
+
 from domain.accounts.bill_type import BillType
 from domain.calendar.frequency import Frequency
 from domain.calendar.invoicing_terms import InvoicingTerms
@@ -17,6 +19,8 @@ from domain.errors import Problem
 T = TypeVar("T")
 D = dt.date.fromisoformat
 ONE_DAY = dt.timedelta(days=1)
+#: Settings of property tests: no time limit an example, so that a busy machine proves nothing wrong.
+LAW = settings(deadline=None)
 
 
 def dates(*texts: str) -> list[dt.date]:

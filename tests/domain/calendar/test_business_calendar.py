@@ -17,7 +17,7 @@ from domain.calendar.business_calendar import (
     business_day,
     processing_date,
 )
-from tests.domain.calendar.builders import ONE_DAY, D
+from tests.domain.calendar.builders import LAW, ONE_DAY, D
 
 SATURDAY_SUNDAY = frozenset({6, 7})
 PLAIN = BusinessCalendar(SATURDAY_SUNDAY)
@@ -114,6 +114,7 @@ NEAR = st.integers(-20, 20)
 
 
 @pytest.mark.rule("CAL-004")
+@LAW
 @given(st.frozensets(st.integers(1, 7), max_size=6), st.frozensets(NEAR), st.frozensets(NEAR), DAYS)
 def test_no_working_day_lies_between_a_day_and_its_working_neighbours(
     weekend: frozenset[int], holidays: frozenset[int], weekends: frozenset[int], day: dt.date

@@ -30,6 +30,7 @@ from domain.calendar.schedule import DueDayMode, Schedule, Timing
 from tests.domain.calendar.builders import (
     ADVANCE,
     ARREARS,
+    LAW,
     ON_TIME,
     ONE_DAY,
     D,
@@ -243,6 +244,7 @@ def test_a_later_semi_monthly_sequence_begins_anew_with_its_stub() -> None:
 
 
 @pytest.mark.rule("CAL-061")
+@LAW
 @given(
     st.dates(dt.date(2015, 1, 1), dt.date(2035, 12, 31)),
     st.integers(1, 27).flatmap(lambda primary: st.tuples(st.just(primary), st.integers(primary + 1, 31))),
@@ -404,6 +406,7 @@ MODES = st.sampled_from(DueDayMode)
 
 
 @pytest.mark.rule("CAL-064")
+@LAW
 @given(
     st.dates(dt.date(2015, 1, 1), dt.date(2035, 12, 31)),
     st.sampled_from(Frequency),
@@ -474,6 +477,7 @@ def candidates_before(terms: InvoicingTerms, period: Period, found: dt.date) -> 
 
 
 @pytest.mark.rule("CAL-059", "CAL-060")
+@LAW
 @given(
     st.lists(st.integers(1, 31), min_size=1, max_size=2).map(tuple),
     st.dates(dt.date(2015, 1, 1), dt.date(2035, 12, 31)),

@@ -29,7 +29,7 @@ from domain.calendar.invoicing_terms import InvoicingTerms
 from domain.calendar.periods import InvoicingGrid
 from domain.calendar.schedule import GenerationOption, Schedule, TimeUnit
 from domain.errors import Refusal
-from tests.domain.calendar.builders import D, calendar_day, dates, period_start, take, terms_of
+from tests.domain.calendar.builders import LAW, D, calendar_day, dates, period_start, take, terms_of
 
 DAY_OF_MONTH = GenerationOption.DAY_OF_MONTH
 WEEKS, MONTHS = TimeUnit.WEEKS, TimeUnit.MONTHS
@@ -174,6 +174,7 @@ def test_previews_show_computed_dates_of_each_period() -> None:
 
 
 @pytest.mark.rule("CAL-075", "CAL-078")
+@LAW
 @given(
     st.dates(dt.date(2015, 1, 1), dt.date(2035, 12, 31)),
     st.sampled_from(Frequency),

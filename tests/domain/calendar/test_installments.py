@@ -45,7 +45,7 @@ from domain.calendar.installments import (
 )
 from domain.calendar.payment_plans import DueDayType, PaymentPlan, PlanType
 from domain.errors import Refusal
-from tests.domain.calendar.builders import D, codes, dates, pointers
+from tests.domain.calendar.builders import LAW, D, codes, dates, pointers
 
 ACCOUNT = "FB000000018"
 PLAN = PaymentPlan(
@@ -397,6 +397,7 @@ AMOUNTS = st.integers(0, 10**9)
 
 
 @pytest.mark.rule("CAL-130")
+@LAW
 @given(AMOUNTS, st.integers(1, 12))
 def test_a_split_adds_up_and_no_part_has_another_sign(amount: int, count: int) -> None:
     for sign in (1, -1):
@@ -410,6 +411,7 @@ def test_a_split_adds_up_and_no_part_has_another_sign(amount: int, count: int) -
 
 
 @pytest.mark.rule("CAL-128", "CAL-129", "CAL-130", "CAL-131", "CAL-133", "CAL-134")
+@LAW
 @given(
     st.lists(AMOUNTS, min_size=1, max_size=5),
     st.integers(1, 31),

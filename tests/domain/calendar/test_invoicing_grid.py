@@ -22,7 +22,7 @@ from domain.calendar.invoicing_periods import (
 from domain.calendar.months import month_number
 from domain.calendar.periods import GridSequence, InvoicingGrid, Period, aligned_date, start_of
 from domain.calendar.transitions import first_day_of_new_sequence
-from tests.domain.calendar.builders import ONE_DAY, D, dates, spans, take
+from tests.domain.calendar.builders import LAW, ONE_DAY, D, dates, spans, take
 
 FREQUENCIES = st.sampled_from(Frequency)
 MONTHLY_2025 = InvoicingGrid.starting(D("2025-01-01"), Frequency.MONTHLY)
@@ -251,6 +251,7 @@ def grid_of(recipe: tuple[dt.date, Frequency, list[tuple[Frequency, int]]]) -> I
 
 
 @pytest.mark.rule("CAL-043", "CAL-053")
+@LAW
 @given(GRIDS, st.integers(-400, 1200))
 def test_a_grid_has_neither_gap_nor_overlap_whatever_changes_it_has_seen(
     recipe: tuple[dt.date, Frequency, list[tuple[Frequency, int]]], days: int
@@ -266,6 +267,7 @@ def test_a_grid_has_neither_gap_nor_overlap_whatever_changes_it_has_seen(
 
 
 @pytest.mark.rule("CAL-051", "CAL-052")
+@LAW
 @given(GRIDS, FREQUENCIES, st.integers(1, 6))
 def test_a_frequency_change_moves_no_boundary_before_its_first_day(
     recipe: tuple[dt.date, Frequency, list[tuple[Frequency, int]]], frequency: Frequency, billed: int
@@ -278,6 +280,7 @@ def test_a_frequency_change_moves_no_boundary_before_its_first_day(
 
 
 @pytest.mark.rule("CAL-053", "CAL-054")
+@LAW
 @given(GRIDS, st.integers(1, 8))
 def test_after_its_stub_a_period_sequence_starts_on_dates_aligned_with_the_invoicing_start(
     recipe: tuple[dt.date, Frequency, list[tuple[Frequency, int]]], count: int
@@ -298,6 +301,7 @@ def test_after_its_stub_a_period_sequence_starts_on_dates_aligned_with_the_invoi
 
 
 @pytest.mark.rule("CAL-049")
+@LAW
 @given(GRIDS, st.integers(-300, 900), st.integers(-300, 900))
 def test_the_number_of_a_period_is_its_place_when_counted_one_by_one(
     recipe: tuple[dt.date, Frequency, list[tuple[Frequency, int]]], earliest_days: int, days: int

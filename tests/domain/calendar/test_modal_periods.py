@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid, ModalGrid, ModalPeriod, modal_anchor, period_at
-from tests.domain.calendar.builders import ONE_DAY, D
+from tests.domain.calendar.builders import LAW, ONE_DAY, D
 
 FREQUENCIES = st.sampled_from(Frequency)
 
@@ -113,6 +113,7 @@ MODALITIES = st.lists(st.tuples(st.integers(1, 1200), FREQUENCIES), max_size=4, 
 
 
 @pytest.mark.rule("CAL-101", "CAL-103", "CAL-104")
+@LAW
 @given(
     st.dates(dt.date(2000, 1, 1), dt.date(2040, 12, 31)),
     FREQUENCIES,

@@ -23,7 +23,7 @@ from domain.calendar.payroll import (
 )
 from domain.calendar.periods import InvoicingGrid
 from domain.calendar.seasonal import listed_dates
-from tests.domain.calendar.builders import ONE_DAY, D, codes, dates, pointers, take
+from tests.domain.calendar.builders import LAW, ONE_DAY, D, codes, dates, pointers, take
 
 WEEKLY, BIWEEKLY, SEMI, MONTHLY = (
     Frequency.WEEKLY,
@@ -195,6 +195,7 @@ STARTS = st.dates(dt.date(2010, 1, 1), dt.date(2040, 12, 31))
 
 
 @pytest.mark.rule("CAL-107", "CAL-108", "CAL-109", "CAL-110", "CAL-112")
+@LAW
 @given(PATTERNS, STARTS)
 def test_every_sequence_increases_strictly_and_passes_its_verification(
     frequency_days: tuple[Frequency, tuple[int, ...]], start: dt.date
@@ -215,6 +216,7 @@ def test_every_sequence_increases_strictly_and_passes_its_verification(
 
 
 @pytest.mark.rule("CAL-108", "CAL-109")
+@LAW
 @given(PATTERNS, STARTS, st.integers(0, 30))
 def test_dates_depend_on_the_payroll_days_and_never_on_the_date_before(
     frequency_days: tuple[Frequency, tuple[int, ...]], start: dt.date, number: int

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.calendar.frequency import Frequency
 from domain.calendar.months import add_months, day_of_month, is_month_end, month_length, month_number
 from domain.calendar.periods import Period, index_at, period_at, periods_between, start_of
-from tests.domain.calendar.builders import ONE_DAY, D, dates, spans
+from tests.domain.calendar.builders import LAW, ONE_DAY, D, dates, spans
 
 ANCHORS = st.dates(dt.date(1990, 1, 1), dt.date(2060, 12, 31))
 #: Anchors where month lengths bite, drawn as often as all others.
@@ -196,6 +196,7 @@ def naive_start(anchor: dt.date, frequency: Frequency, k: int) -> dt.date:
 
 
 @pytest.mark.rule("CAL-043", "CAL-044", "CAL-045", "CAL-046", "CAL-048")
+@LAW
 @given(ANCHORS | LATE_ANCHORS, FREQUENCIES, NUMBERS)
 @example(dt.date(2024, 1, 31), Frequency.SEMI_MONTHLY, 3)
 def test_a_start_is_what_the_rules_say_of_anchor_frequency_and_number_alone(
@@ -205,6 +206,7 @@ def test_a_start_is_what_the_rules_say_of_anchor_frequency_and_number_alone(
 
 
 @pytest.mark.rule("CAL-043")
+@LAW
 @given(ANCHORS | LATE_ANCHORS, FREQUENCIES, NUMBERS, st.booleans())
 def test_periods_are_contiguous_for_every_frequency_and_anchor(
     anchor: dt.date, frequency: Frequency, k: int, sticky: bool
@@ -218,6 +220,7 @@ def test_periods_are_contiguous_for_every_frequency_and_anchor(
 
 
 @pytest.mark.rule("CAL-043")
+@LAW
 @given(ANCHORS | LATE_ANCHORS, FREQUENCIES, NUMBERS, st.integers(0, 365), st.booleans())
 def test_the_number_of_a_day_is_the_inverse_of_the_start(
     anchor: dt.date, frequency: Frequency, k: int, days: int, sticky: bool
@@ -229,6 +232,7 @@ def test_the_number_of_a_day_is_the_inverse_of_the_start(
 
 
 @pytest.mark.rule("CAL-048")
+@LAW
 @given(ANCHORS | LATE_ANCHORS, st.integers(-40, 40))
 def test_semi_monthly_has_24_periods_a_year_and_first_halves_of_15_days(anchor: dt.date, years: int) -> None:
     month = month_number(anchor) + 12 * years
@@ -240,6 +244,7 @@ def test_semi_monthly_has_24_periods_a_year_and_first_halves_of_15_days(anchor: 
 
 
 @pytest.mark.rule("CAL-043")
+@LAW
 @given(ANCHORS | LATE_ANCHORS, FREQUENCIES, ANCHORS, st.integers(-5, 900))
 def test_periods_between_are_exactly_those_that_share_a_day_with_the_interval(
     anchor: dt.date, frequency: Frequency, first: dt.date, days: int
@@ -261,6 +266,7 @@ def test_every_month_of_four_centuries_has_its_length() -> None:
     ]
 
 
+@LAW
 @given(st.integers(1900 * 12, 2200 * 12 - 1), st.integers(1, 31), st.integers(-600, 600))
 def test_days_are_limited_to_the_month_and_months_step_plainly(month: int, day: int, months: int) -> None:
     length = calendar.monthrange(month // 12, month % 12 + 1)[1]

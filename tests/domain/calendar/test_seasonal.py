@@ -23,7 +23,7 @@ from domain.calendar.seasonal import (
     next_active_period,
 )
 from domain.calendar.transitions import ScheduleChange, ScheduleFacts, change_gaps, configure
-from tests.domain.calendar.builders import D, calendar_day, codes, take
+from tests.domain.calendar.builders import LAW, D, calendar_day, codes, take
 
 GRID = InvoicingGrid.starting(D("2024-01-01"), Frequency.MONTHLY)
 FACTS = ScheduleFacts(bill_type=BillType.LIST_BILL, active=True, grid=GRID)
@@ -139,6 +139,7 @@ def test_gaps_fix_the_modality() -> None:
 
 
 @pytest.mark.rule("CAL-084", "CAL-088")
+@LAW
 @given(
     st.dates(D("2000-01-01"), D("2040-12-31")), st.sets(st.integers(1, 12), min_size=1, max_size=11), st.integers(0, 40)
 )

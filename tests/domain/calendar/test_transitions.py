@@ -34,6 +34,7 @@ from domain.calendar.transitions import (
 )
 from tests.domain.calendar.builders import (
     ARREARS,
+    LAW,
     D,
     calendar_day,
     codes,
@@ -438,6 +439,7 @@ def test_without_an_invoicing_start_a_rule_that_hangs_on_it_waits() -> None:
     assert refused(configure(calendar_day(5), wanted, ACTIVE)) == ["GENERATION_AFTER_DUE"]
 
 
+@LAW
 @given(
     st.sampled_from(Frequency),
     st.sampled_from(Frequency),
