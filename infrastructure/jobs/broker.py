@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import dramatiq
+import psycopg
 
 QUEUE: Final = "rollon-jobs"
 ACTOR: Final = "work_on_run"
@@ -37,8 +38,11 @@ def broker_of(url: str) -> dramatiq.Broker:
             redis: dramatiq.Broker = RedisBroker(url=url)  # type: ignore[no-untyped-call]
             return redis
         if scheme in ("postgres", "postgresql"):
-            from dramatiq_postgres import PostgresBroker
+            from dramatiq_postgres import PostgresBroker, init
 
+            # Its tables are its own, and made once, whoever comes first.
+            with psycopg.connect(url) as connection, connection.cursor() as cursor:
+                init(cursor)
             broker: dramatiq.Broker = PostgresBroker(url=url)
             return broker
     except ImportError as error:

@@ -33,7 +33,8 @@ _ROUTING = "021000089"
 
 _NAMES = (
     ("Ada", "Miller"), ("Ben", "Okafor"), ("Cleo", "Laurent"), ("Dan", "Sato"), ("Eve", "Lindqvist"),
-    ("Finn", "Moreau"), ("Gia", "Romano"), ("Hal", "Novak"), ("Ida", "Costa"), ("Jon", "Weber"), ("Kim", "Tran"), ("Leo", "Haddad"),
+    ("Finn", "Moreau"), ("Gia", "Romano"), ("Hal", "Novak"), ("Ida", "Costa"), ("Jon", "Weber"),
+    ("Kim", "Tran"), ("Leo", "Haddad"),
 )  # fmt: skip
 
 

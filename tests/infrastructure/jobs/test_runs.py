@@ -1,0 +1,138 @@
+"""Runs of jobs on the database: one worker a run, failing items, interruptions of every kind."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from application.jobs import RunRequest, RunState
+from domain.errors import Refusal
+from infrastructure.jobs.store import PostgresRuns
+from infrastructure.jobs.threads import BackgroundWork
+from infrastructure.postgres.database import Database
+from tests.infrastructure.jobs.fakes import OPERATOR, Sweeper, runs_of
+
+ROOT = Path(__file__).parents[3]
+
+
+def accounts(first: int, last: int) -> list[str]:
+    return [f"A{number:03}" for number in range(first, last + 1)]
+
+
+@pytest.mark.rule("PLT-054", "PLT-055", "INV-094")
+def test_failing_items_are_counted_and_named_and_stop_nobody(database: Database) -> None:
+    sweeper = Sweeper(database, {"A002": "DATA_INCOMPLETE", "A004": "HELD", "A005": "CRASH"})
+    runs = runs_of(database, sweeper, 6)
+    run_id = runs.start(RunRequest("Sweep"), OPERATOR).run_id
+    runs.work(run_id)
+    run = runs.run(run_id)
+    assert run is not None
+    assert (run.state, run.selected, run.done, run.failed, run.left) == (
+        RunState.COMPLETED_WITH_EXCEPTIONS,
+        6,
+        3,
+        2,
+        0,
+    )
+    assert run.skipped == {"HELD": 1}
+    assert run.failures == (("A002", "DATA_INCOMPLETE"), ("A005", "INTERNAL_ERROR"))
+    assert run.last_item == "A006"
+    assert run.ended_at is not None
+    assert sweeper.swept() == ["A001", "A003", "A006"]
+
+
+@pytest.mark.rule("PLT-054")
+def test_the_same_technical_failure_again_and_again_pauses_the_run(database: Database) -> None:
+    sweeper = Sweeper(database, dict.fromkeys(accounts(3, 9), "CRASH"))
+    runs = runs_of(database, sweeper, 9, abort_after=4)
+    run_id = runs.start(RunRequest("Sweep"), OPERATOR).run_id
+    runs.work(run_id)
+    run = runs.run(run_id)
+    assert run is not None
+    assert (run.state, run.done, run.failed, run.left) == (RunState.PAUSED, 2, 4, 3)
+
+
+@pytest.mark.rule("PLT-051")
+def test_a_second_run_of_an_active_job_is_refused_until_the_first_has_ended(database: Database) -> None:
+    runs = runs_of(database, Sweeper(database), 2)
+    first = runs.start(RunRequest("Sweep", accounts=("A001",)), OPERATOR)
+    with pytest.raises(Refusal) as refused:
+        runs.start(RunRequest("Sweep"), OPERATOR)
+    assert refused.value.code == "RUN_ALREADY_ACTIVE"
+    runs.work(first.run_id)
+    assert runs.start(RunRequest("Sweep"), OPERATOR).state is RunState.SCHEDULED
+
+
+def test_two_processes_never_work_on_one_run(database: Database) -> None:
+    sweeper = Sweeper(database)
+    runs = runs_of(database, sweeper, 3)
+    run_id = runs.start(RunRequest("Sweep"), OPERATOR).run_id
+    with PostgresRuns(database).claim(run_id) as claimed:
+        assert claimed is not None
+        runs.work(run_id)
+        assert sweeper.swept() == []
+    runs.work(run_id)
+    assert sweeper.swept() == accounts(1, 3)
+
+
+@pytest.mark.rule("PLT-055")
+def test_a_run_goes_on_behind_its_last_item_after_its_process_was_stopped(database: Database) -> None:
+    sweeper = Sweeper(database)
+    runs = runs_of(database, sweeper, 6)
+    run_id = runs.start(RunRequest("Sweep", run_date=dt.date(2025, 3, 1)), OPERATOR).run_id
+    runs.work(run_id, stopping=lambda: len(sweeper.swept()) == 2)
+    stopped = runs.run(run_id)
+    assert stopped is not None
+    assert (stopped.state, stopped.done, stopped.left, stopped.last_item) == (RunState.RUNNING, 2, 4, "A002")
+    runs.work(run_id)
+    ended = runs.run(run_id)
+    assert ended is not None
+    assert (ended.state, ended.done, ended.left, ended.run_date) == (RunState.COMPLETED, 6, 0, dt.date(2025, 3, 1))
+    assert sweeper.swept() == accounts(1, 6)
+
+
+@pytest.mark.rule("PLT-054", "PLT-055")
+def test_a_run_whose_process_was_killed_is_gone_on_with_and_no_item_is_done_twice(
+    database: Database, conninfo: str
+) -> None:
+    sweeper = Sweeper(database)
+    runs = runs_of(database, sweeper, 8)
+    run_id = runs.start(RunRequest("Sweep"), OPERATOR).run_id
+    command = [sys.executable, "-m", "tests.infrastructure.jobs.fakes", conninfo, str(run_id), "8", "A005"]
+    killed = subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    assert killed.returncode < 0  # by the signal
+    assert sweeper.swept() == accounts(1, 5)
+    left = runs.run(run_id)
+    assert left is not None
+    assert left.state is RunState.RUNNING
+    taken_up: list[object] = []
+    resumed = runs_of(database, sweeper, 8, taken_up.append)
+    resumed.resume()
+    assert taken_up == [run_id]
+    resumed.work(run_id)
+    ended = resumed.run(run_id)
+    assert ended is not None
+    assert (ended.state, ended.done, ended.failed) == (RunState.COMPLETED, 8, 0)
+    assert sweeper.swept() == accounts(1, 8)
+
+
+def test_background_work_runs_once_more_when_asked_meanwhile_and_stops_when_closed() -> None:
+    taken: list[str] = []
+
+    def work(subject: str, stopping: object) -> None:
+        taken.append(subject)
+        if len(taken) == 1:
+            background.start(subject)
+
+    background: BackgroundWork[str] = BackgroundWork("test", work)
+    background.start("A")
+    background.wait()
+    assert taken == ["A", "A"]
+    background.close()
+    background.start("B")
+    background.wait()
+    assert taken == ["A", "A"]
