@@ -268,16 +268,21 @@ _LAYERS: dict[str, Layer] = {
 def fingerprint_of(request: CommandRequest) -> bytes:
     """SHA-256 over the command name and the canonical JSON of payload, expected version, effective date and
     confirmations, values as sent (PLT-003)."""
+    return _fingerprint(request, canonical_json(request.payload))
+
+
+def _fingerprint(request: CommandRequest, payload: bytes) -> bytes:
+    """The fingerprint, of a payload that is canonical JSON already: the last of the members in their order."""
     effective = request.effective_date
-    body = canonical_json(
+    others = canonical_json(
         {
-            "payload": request.payload,
-            "expected_version": request.expected_version,
-            "effective_date": effective.isoformat() if effective else None,
             "confirmations": list(request.confirmations),
+            "effective_date": effective.isoformat() if effective else None,
+            "expected_version": request.expected_version,
         }
     )
-    return hashlib.sha256(request.name.encode() + body).digest()
+    body = others[:-1] + b',"payload":' + payload + b"}"
+    return hashlib.sha256(request.name.encode("utf-8", "surrogatepass") + body).digest()
 
 
 def canonical_json(value: object) -> bytes:
@@ -293,8 +298,13 @@ def canonical_json(value: object) -> bytes:
 def validate_payload(model: type[Command], payload: Mapping[str, Any]) -> Command:
     """The command of a payload of JSON values. Raises a Refusal with every malformed, unknown or missing member, each a
     `REQUEST_INVALID` with its JSON pointer, in the order of the model's fields (PLT-014, PLT-018)."""
+    return _validated(model, payload, canonical_json(payload))
+
+
+def _validated(model: type[Command], payload: Mapping[str, Any], text: bytes) -> Command:
+    """The command of a payload and its JSON text."""
     try:
-        return model.model_validate_json(canonical_json(payload))
+        return model.model_validate_json(text)
     except ValidationError as error:
         problems: dict[str, Problem] = {}
         for item in error.errors(include_url=False, include_context=False, include_input=False):
@@ -393,10 +403,11 @@ class Dispatcher:
     # Layers 2 to 4: before the transaction
 
     def _execution(self, request: CommandRequest) -> _Execution:
+        command_id = self._ids.new()
         return _Execution(
             request=request,
-            command_id=self._ids.new(),
-            correlation_id=request.correlation_id or self._ids.new(),
+            command_id=command_id,
+            correlation_id=request.correlation_id or command_id,
             started=time.perf_counter_ns(),
             kind=self._types.get(request.name),
         )
@@ -406,8 +417,9 @@ class Dispatcher:
         _check_key(execution.request)
         if execution.kind is None:
             raise Refusal(Problem("COMMAND_UNKNOWN", "There is no command of this name."))
-        execution.fingerprint = fingerprint_of(execution.request)
-        execution.command = validate_payload(execution.kind.model, execution.request.payload)
+        payload = canonical_json(execution.request.payload)
+        execution.fingerprint = _fingerprint(execution.request, payload)
+        execution.command = _validated(execution.kind.model, execution.request.payload, payload)
 
     def _authorise(self, execution: _Execution) -> None:
         kind, principal = execution.kind, execution.request.principal

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -26,7 +26,15 @@ from application.unit_of_work import Loaded
 from domain.aggregate import Aggregate
 from domain.errors import Problem, Refusal
 from infrastructure.event_store import streams as stream_store
-from infrastructure.event_store.append import INSERT_UP_TO, NewEvent, Place, conflict, copy_in, insert_call
+from infrastructure.event_store.append import (
+    INSERT_UP_TO,
+    NewEvent,
+    Written,
+    conflict,
+    copy_in,
+    insert_call,
+    written_rows,
+)
 from infrastructure.event_store.codec import canonical, named
 from infrastructure.event_store.garbage import without_garbage_collection
 from infrastructure.event_store.hash_chain import Hasher, Origin, StreamName
@@ -90,9 +98,9 @@ class _Pending:
     taken: set[str] = field(default_factory=set)
     missing_confirmations: list[Problem] = field(default_factory=list)
     main: str | None = None
-    # What `flush` has written already: the rows with their places, the heads of their streams, their common instant.
+    # What `flush` has written already: the rows with their positions, the heads of their streams, their instant.
     rows: list[NewEvent] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
     heads: dict[str, Head] = field(default_factory=dict)
     recorded_at: dt.datetime | None = None
 
@@ -239,8 +247,9 @@ class PostgresUnitOfWork:
             [rows] = self._read(
                 stream_store.load_call(aggregate, missing[start : start + stream_store.STREAMS_PER_QUERY])
             )
-            for name, folded in stream_store.fold_rows(aggregate, rows):
-                found[wanted[name]] = Loaded(wanted[name], folded.state, folded.head.stream_position)
+            with without_garbage_collection():
+                for name, folded in stream_store.fold_rows(aggregate, rows):
+                    found[wanted[name]] = Loaded(wanted[name], folded.state, folded.head.stream_position)
         return found
 
     def exists(self, aggregate: Aggregate[Any], identifier: str) -> bool:
@@ -326,14 +335,14 @@ class PostgresUnitOfWork:
             self._locked_before = set(self._locked)
         origin = _origin(self._context)
         pending.recorded_at = recorded_at = self._recorded_at()
-        rows, places = self._write(origin, recorded_at, lambda _: [])
+        rows, written = self._write(origin, recorded_at, lambda _: [])
         heads = _heads(rows, recorded_at)
         for name, head in heads.items():
             stream = pending.streams[name]
             stream.behind_snapshot += head.stream_position - stream.head.stream_position
-            stream.head = head._replace(transaction=places[0].transaction)
+            stream.head = head._replace(transaction=written.transaction)
         pending.rows += rows
-        pending.places += places
+        pending.positions += written.positions
         pending.heads |= heads
         pending.events.clear()
 
@@ -369,14 +378,14 @@ class PostgresUnitOfWork:
             calls = self._closing_calls(answer, audit, {**pending.heads, **heads})
             return [*calls, Call(COMMIT)] if commit else calls
 
-        rows, places = self._write(origin, recorded_at, closing)
-        rows, places = [*pending.rows, *rows], [*pending.places, *places]
+        rows, written = self._write(origin, recorded_at, closing)
+        rows, positions = [*pending.rows, *rows], [*pending.positions, *written.positions]
         pending.rows = []  # completed: a batch keeps it when it goes on
         if dry_run:
-            written = [_written(row, None, msgspec.json.decode(row.payload)) for row in rows]
-            return replace(answer, events=tuple(written), position=computed_on)
-        written = [_written(row, place.position, None) for row, place in zip(rows, places, strict=True)]
-        return replace(answer, events=tuple(written), position=max((place.position for place in places), default=None))
+            events = [_event(row, None, msgspec.json.decode(row.payload)) for row in rows]
+            return _with_events(answer, events, computed_on)
+        events = [_event(row, position, None) for row, position in zip(rows, positions, strict=True)]
+        return _with_events(answer, events, max(positions, default=None))
 
     def enter(self, context: CommandContext) -> None:
         if self._pending.rows:
@@ -490,7 +499,7 @@ class PostgresUnitOfWork:
         days: dict[dt.date, bytes] = {}
         hashes: dict[str, bytes] = {}
         events = self._pending.events
-        for (stream, position, event, day), event_id in zip(events, self._ids.several(len(events)), strict=True):
+        for (stream, position, event, day), event_id in zip(events, self._ids.texts(len(events)), strict=True):
             name = stream.name
             kind, version = named[type(event)]
             payload = canonical(event)
@@ -501,7 +510,7 @@ class PostgresUnitOfWork:
                 position,
                 kind.encode(),
                 version,
-                str(event_id).encode(),
+                event_id.encode(),
                 days.get(day) or days.setdefault(day, day.isoformat().encode()),
                 payload,
             )
@@ -509,7 +518,7 @@ class PostgresUnitOfWork:
 
     def _write(
         self, origin: Origin, recorded_at: dt.datetime, closing: Callable[[Mapping[str, Head]], list[Call]]
-    ) -> tuple[list[NewEvent], list[Place]]:
+    ) -> tuple[list[NewEvent], Written]:
         """Write the appended events, feed the inline projections, run the calls that `closing` makes of the new heads.
 
         The rows, and where they were written.
@@ -517,50 +526,49 @@ class PostgresUnitOfWork:
         if not self._pending.events:
             if calls := closing({}):
                 self._read(*calls)
-            return [], []
+            return [], Written(0, ())
         rows: list[NewEvent] = []
-        places: list[Place] | None = None
         after = max(event.stream.head.transaction for event in self._pending.events)
         chained = self._chained(origin, recorded_at)
         if len(self._pending.events) > INSERT_UP_TO:
             self._send_unsent()
             with without_garbage_collection():
                 # Rows are made while the server takes in the ones before them.
-                places = copy_in(self.connection, origin, recorded_at, _kept(chained, rows), after)
+                written = copy_in(self.connection, origin, recorded_at, _kept(chained, rows), after)
         else:
             rows.extend(chained)
             insert = insert_call(origin, recorded_at, rows, after)
             if self._on_events is None:
                 results = self._read(insert, *closing(_heads(rows, recorded_at)))
-                return rows, [Place(*row) for row in results[0]]
-            places = [Place(*row) for row in self._read(insert)[0]]
+                return rows, written_rows(results[0])
+            written = written_rows(self._read(insert)[0])
         if self._on_events is not None:
             with self.connection.cursor() as cursor:
-                self._on_events(cursor, self._recorded(origin, recorded_at, rows, places))
+                self._on_events(cursor, self._recorded(origin, recorded_at, rows, written))
         if calls := closing(_heads(rows, recorded_at)):
             self._read(*calls)
-        return rows, places
+        return rows, written
 
     def _recorded(
-        self, origin: Origin, recorded_at: dt.datetime, rows: Sequence[NewEvent], places: Sequence[Place]
+        self, origin: Origin, recorded_at: dt.datetime, rows: Sequence[NewEvent], written: Written
     ) -> list[RecordedEvent]:
         return [
             RecordedEvent(
-                place.position,
-                place.transaction,
+                position,
+                written.transaction,
                 row.stream,
                 row.stream_position,
                 row.type,
                 appended.event,
                 recorded_at,
                 row.effective_date,
-                row.event_id,
+                UUID(row.event_id),
                 origin.actor,
                 origin.command_id,
                 origin.correlation_id,
                 origin.causation_id,
             )
-            for row, place, appended in zip(rows, places, self._pending.events, strict=True)
+            for row, position, appended in zip(rows, written.positions, self._pending.events, strict=True)
         ]
 
     def _closing_calls(self, answer: CommandAnswer, audit: AuditRecord, heads: Mapping[str, Head]) -> list[Call]:
@@ -570,7 +578,9 @@ class PostgresUnitOfWork:
         for name, head in heads.items():
             stream = pending.streams[name]
             grown = stream.behind_snapshot + stream.version - stream.head.stream_position
-            if 0 < stream.aggregate.snapshot_every <= grown:
+            # Rarer on long streams, whose states are large: what a snapshot costs stays a fraction of what it saves.
+            every = stream.aggregate.snapshot_every
+            if every > 0 and max(every, head.stream_position // 8) <= grown:
                 calls.append(stream_store.save_snapshot_call(stream.aggregate, name, stream.state, head))
         calls.extend(records.save_sequence_call(name, pending.numbers[name]) for name in sorted(pending.taken))
         positions = {name: head.stream_position for name, head in heads.items()}
@@ -616,5 +626,17 @@ def _origin(context: CommandContext) -> Origin:
     )
 
 
-def _written(row: NewEvent, position: int | None, payload: Mapping[str, Any] | None) -> WrittenEvent:
-    return WrittenEvent(row.type, str(row.event_id), row.stream, row.stream_position, position, payload)
+def _with_events(answer: CommandAnswer, events: Sequence[WrittenEvent], position: int | None) -> CommandAnswer:
+    return CommandAnswer(
+        answer.command_id,
+        answer.result,
+        tuple(events),
+        position,
+        answer.warnings,
+        answer.missing_confirmations,
+        answer.dry_run,
+    )
+
+
+def _event(row: NewEvent, position: int | None, payload: Mapping[str, Any] | None) -> WrittenEvent:
+    return WrittenEvent(row.type, row.event_id, row.stream, row.stream_position, position, payload)

@@ -19,7 +19,7 @@ from psycopg import errors
 
 from application.dispatch import ConcurrencyError
 from infrastructure.event_store.hash_chain import Origin
-from infrastructure.postgres.connection import Call, Statement, StoreConnection
+from infrastructure.postgres.connection import Call, Row, Statement, StoreConnection
 
 #: Up to so many events an INSERT is faster than a COPY with its extra round trips (tests/benchmarks/store_bench.py).
 INSERT_UP_TO = 32
@@ -54,8 +54,12 @@ _SHARED_COLUMNS = (
 _TRANSACTION = Statement("event_transaction", "SELECT pg_current_xact_id()")
 _POSITIONS = Statement(
     "event_positions",
-    "SELECT position, transaction FROM event WHERE transaction = pg_current_xact_id() AND position > $1::bigint"
-    " ORDER BY position",
+    "SELECT position FROM event WHERE transaction = pg_current_xact_id() AND position > $1::bigint ORDER BY position",
+)
+_RANGE = Statement(
+    "event_range",
+    "SELECT min(position), max(position), count(*) FROM event"
+    " WHERE transaction = pg_current_xact_id() AND position > $1::bigint",
 )
 _LAST_OWN = Statement(
     "event_last_own", "SELECT coalesce(max(position), 0) FROM event WHERE transaction = pg_current_xact_id()"
@@ -69,22 +73,22 @@ class NewEvent(NamedTuple):
     stream_position: int
     type: str
     schema_version: int
-    event_id: UUID
+    event_id: str
     effective_date: dt.date
     previous_hash: bytes
     hash: bytes
     payload: bytes
 
 
-class Place(NamedTuple):
-    """Where an event was written."""
+class Written(NamedTuple):
+    """Where events were written: their transaction, and their positions in the order in which they were given."""
 
-    position: int
     transaction: int
+    positions: Sequence[int]
 
 
 def insert_call(origin: Origin, recorded_at: dt.datetime, events: Sequence[NewEvent], after: int) -> Call:
-    """The INSERT of a few events, to be sent with other calls; its rows are the `Place`s in the order given.
+    """The INSERT of a few events, to be sent with other calls; `written_rows` reads its rows.
 
     `after` is the highest transaction that wrote a stream these events continue. Failures: see `conflict`.
     """
@@ -95,10 +99,15 @@ def insert_call(origin: Origin, recorded_at: dt.datetime, events: Sequence[NewEv
     return Call(_insert(len(events)), parameters)
 
 
+def written_rows(rows: Sequence[Row]) -> Written:
+    """Where the events of an `insert_call` were written."""
+    return Written(rows[0][1], [row[0] for row in rows])
+
+
 def copy_in(
     connection: StoreConnection, origin: Origin, recorded_at: dt.datetime, events: Iterable[NewEvent], after: int
-) -> list[Place]:
-    """Append many events in the open transaction; their places in the order given. Raises ConcurrencyError."""
+) -> Written:
+    """Append many events in the open transaction. Raises ConcurrencyError."""
     [[own]], [[last]] = connection.round_trip(Call(_TRANSACTION), Call(_LAST_OWN))
     if own < after:
         raise ConcurrencyError("a stream was read behind the transaction's own start")
@@ -106,8 +115,11 @@ def copy_in(
     with connection.cursor().copy(f"COPY event ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
         for block in _binary_rows(origin, recorded_at, events):
             copy.write(block)
+    [[(first, highest, count)]] = connection.round_trip(Call(_RANGE, [last]))
+    if highest - first + 1 == count:  # nobody else took a position in between
+        return Written(own, range(first, highest + 1))
     [rows] = connection.round_trip(Call(_POSITIONS, [last]))
-    return [Place(*row) for row in rows]
+    return Written(own, [row[0] for row in rows])
 
 
 def conflict(error: BaseException) -> ConcurrencyError | None:
@@ -161,7 +173,7 @@ def _binary_rows(origin: Origin, recorded_at: dt.datetime, events: Iterable[NewE
             integer(4, stream_position),
             kind,
             uuid_size,
-            event_id.bytes,
+            bytes.fromhex(event_id.replace("-", "")),
             date(4, effective.toordinal() - _EPOCH_DAY),
             hash_size,
             previous,

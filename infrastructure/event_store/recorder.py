@@ -155,7 +155,7 @@ class EventLogRecorder(PostgresApplicationRecorder):
         hasher, day = Hasher(origin, recorded_at), self._clock.now().date()
         heads = dict(heads)
         rows = []
-        for event, event_id in zip(stored_events, self._ids.several(len(stored_events)), strict=True):
+        for event, event_id in zip(stored_events, self._ids.texts(len(stored_events)), strict=True):
             stream = str(event.originator_id)
             head = heads.get(stream, NO_HEAD)
             if event.originator_version != head.stream_position + 1:
@@ -169,7 +169,7 @@ class EventLogRecorder(PostgresApplicationRecorder):
                 event.originator_version,
                 name.encode(),
                 int(version),
-                str(event_id).encode(),
+                event_id.encode(),
                 day.isoformat().encode(),
                 event.state,
             )

@@ -75,7 +75,8 @@ class StoreConnection(psycopg.Connection[Row]):
 
         Raises the psycopg error of the first failing call; the calls behind it were not run.
         """
-        texts = [[None if value is None else _text(value) for value in call.parameters] for call in calls]
+        encoders = _ENCODERS
+        texts = [[None if value is None else encoders[type(value)](value) for value in call[1]] for call in calls]
         pgconn = self.pgconn
         pgconn.enter_pipeline_mode()
         try:
@@ -205,7 +206,7 @@ _ENCODERS = _Encoders(
         int: lambda value: b"%d" % value,
         bool: lambda value: b"t" if value else b"f",
         bytes: lambda value: b"\\x" + value.hex().encode(),
-        UUID: lambda value: value.hex.encode(),
+        UUID: lambda value: b"%032x" % value.int,
         dt.datetime: lambda value: value.isoformat().encode(),
         dt.date: lambda value: value.isoformat().encode(),
         list: _array,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import multiprocessing
 import threading
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -109,18 +111,39 @@ def test_ids_increase_even_when_the_clock_goes_back_and_chance_is_against_them(s
     for step in steps:
         clock.advance(dt.timedelta(milliseconds=step))
         ids.append(source.new())
-        ids.extend(source.several(3))
+        ids.extend(UUID(text) for text in source.texts(3))
     assert ids == sorted(set(ids))
     assert {identifier.version for identifier in ids} == {7}
 
 
 def test_ids_that_run_out_within_a_millisecond_borrow_the_next_one() -> None:
     source = UuidSource(ManualClock(NOON), random_bytes=lambda count: b"\xff" * count)
-    ids = source.several(1)
+    ids = [source.new()]
     source._tail = (1 << 74) - 2
-    ids += source.several(2)
+    ids += [source.new(), source.new()]
     assert ids == sorted(set(ids))
     assert ids[-1].int >> 80 == int(NOON.timestamp() * 1000) + 1
+
+
+def test_an_ids_text_is_that_of_the_id() -> None:
+    one, other = UuidSource(ManualClock(NOON), bytes), UuidSource(ManualClock(NOON), bytes)
+    assert [str(one.new()) for _ in range(3)] == other.texts(3)
+
+
+def test_ids_of_different_sources_differ() -> None:
+    sources = [UuidSource(ManualClock(NOON)) for _ in range(200)]
+    assert len({identifier for source in sources for identifier in (source.new(), source.new())}) == 400
+
+
+def test_a_forked_process_does_not_repeat_its_parents_ids() -> None:
+    source = UuidSource(ManualClock(NOON))
+    source.new()
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: sender.send(source.texts(50)))
+    child.start()
+    assert not set(receiver.recv()) & set(source.texts(50))
+    child.join()
 
 
 def test_threads_never_get_the_same_id() -> None:
