@@ -12,6 +12,7 @@ import typer
 import uvicorn
 
 from api.cli.opening import configured, throw_away
+from api.log import configure_logging
 from infrastructure.jobs.broker import broker_of, runs_actor
 
 
@@ -34,6 +35,7 @@ def serve(
     url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     with ExitStack() as stack:
         system = stack.enter_context(throw_away(url) if sandbox else configured())
+        configure_logging(system.settings.log_level)
         typer.echo(f"commands   {url}/v1/commands/{{CommandName}}")
         typer.echo(f"graphql    {url}/graphql")
         typer.echo(f"reference  {url}/docs")
@@ -46,6 +48,7 @@ def serve(
             port=port,
             log_config=None,
             access_log=False,
+            server_header=False,
             timeout_graceful_shutdown=10,
         )
 
