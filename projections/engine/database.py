@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import psycopg
 import psycopg.pq
 from psycopg.rows import tuple_row
 
 from projections.engine.projection import ProjectionError
-from projections.engine.rows import Query, Values, Write
 
 Connection = psycopg.Connection[Any]
 #: Gives a connection for the length of a `with`: a pool's `connection`, or a function that connects.
@@ -30,6 +30,47 @@ _PIPELINED: Final = 32_000
 _PIECE: Final = 1 << 18
 #: Statements of the same text sent together.
 _TOGETHER: Final = 500
+
+
+#: Rows up to which new ones are written by INSERT, which shares a round trip with others, instead of COPY.
+FEW_ROWS: Final = 100
+
+#: A row as a tuple in column order.
+Values = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a batch: a statement with its parameters, or a COPY of a block.
+
+    `rows` is the number of rows it must change, None when any number is right.
+    """
+
+    sql: str
+    parameters: Any = ()
+    block: bytes | None = None
+    table: str | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query for rows of one table."""
+
+    sql: str
+    parameters: Sequence[Any]
+
+
+class Database(Protocol):
+    """Where rows are loaded from and written to: one transaction of one connection."""
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """Execute the writes in order. Raises ProjectionError when a write changed another number of rows."""
+        ...
+
+    def query(self, queries: Sequence[Query]) -> list[list[Values]]:
+        """The rows of each query."""
+        ...
 
 
 @contextmanager

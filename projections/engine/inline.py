@@ -22,9 +22,9 @@ from psycopg.rows import tuple_row
 from application.log import RecordedEvent
 from projections.engine import catalogue
 from projections.engine.advisory import lock_key
-from projections.engine.database import Connection, ConnectionDatabase
+from projections.engine.database import Connection, ConnectionDatabase, Write
 from projections.engine.projection import Mode, ProjectionSet
-from projections.engine.rows import FoldError, Rows, Write
+from projections.engine.rows import FoldError, Rows
 from projections.engine.table import Key
 
 #: Held shared by commands that feed inline projections, exclusively by a rebuild that puts a generation in place.

@@ -87,10 +87,13 @@ class Table:
         """The column names in order."""
         return tuple(column.name for column in self.columns)
 
+    def column(self, name: str) -> Column:
+        """A column by its name."""
+        return self.columns[self.names.index(name)]
+
     @cached_property
     def key_columns(self) -> tuple[Column, ...]:
-        by_name = {column.name: column for column in self.columns}
-        return tuple(by_name[name] for name in self.key)
+        return tuple(map(self.column, self.key))
 
     @cached_property
     def key_of(self) -> Callable[[Row], Key]:
@@ -231,6 +234,19 @@ class Table:
     def delete(self, schema: str) -> str:
         """Deletes rows by key; takes one array a key column."""
         return f"delete from {self.qualified(schema)} t using {_unnest(self.key_columns)} where {self._key_match}"
+
+    def delete_groups(self, schema: str, names: Sequence[str]) -> str:
+        """Deletes the rows with given values in some columns; takes one array a column."""
+        match = " and ".join(f't."{name}" = v."{name}"' for name in names)
+        source = _unnest([self.column(name) for name in names])
+        return f"delete from {self.qualified(schema)} t using {source} where {match}"
+
+    def increase(self, schema: str, name: str) -> str:
+        """Adds to a column of rows that exist; takes one array a key column and one of amounts."""
+        arrays = ", ".join([*map(_array, self.key_columns), "%s::bigint[]"])
+        source = f"unnest({arrays}) as v({_quoted(self.key)}, added)"
+        change = f'"{name}" = t."{name}" + v.added'
+        return f"update {self.qualified(schema)} t set {change} from {source} where {self._key_match}"
 
     @cached_property
     def _dependent(self) -> tuple[str, ...]:

@@ -29,9 +29,9 @@ from application.log import LogPosition, RecordedEvent
 from projections.engine import catalogue
 from projections.engine.catalogue import Failure, Generation, State
 from projections.engine.columns import ColumnValueError
-from projections.engine.database import Connection, ConnectionDatabase
+from projections.engine.database import Connection, ConnectionDatabase, Query, Values, Write
 from projections.engine.projection import Projection, ProjectionError
-from projections.engine.rows import FoldError, Query, Rows, Values, Write
+from projections.engine.rows import FoldError, Rows
 
 
 class OvertakenError(Exception):

@@ -38,8 +38,10 @@ class Workbench:
         self._ids = itertools.count(1)
 
     @contextmanager
-    def connect(self) -> Iterator[StoreConnection]:
-        connection = StoreConnection.connect(self.conninfo, autocommit=True, options="-c timezone=UTC -c jit=off")
+    def connect(self, lock_timeout: int = 0) -> Iterator[StoreConnection]:
+        """A connection whose statements may wait for a lock for `lock_timeout` milliseconds (0: for ever)."""
+        options = f"-c timezone=UTC -c jit=off -c lock_timeout={lock_timeout}"
+        connection = StoreConnection.connect(self.conninfo, autocommit=True, options=options)
         try:
             yield connection
         finally:
@@ -83,9 +85,11 @@ class Workbench:
              uuid.UUID(int=2), bytes(32), bytes(32), canonical(happened).decode()),
         )  # fmt: skip
 
-    def commit(self, events: Sequence[object], inline: InlineProjections | None = None) -> list[RecordedEvent]:
+    def commit(
+        self, events: Sequence[object], inline: InlineProjections | None = None, *, lock_timeout: int = 0
+    ) -> list[RecordedEvent]:
         """Append events and feed the inline projections, in one transaction, as a command does."""
-        with self.connect() as connection, connection.transaction():
+        with self.connect(lock_timeout) as connection, connection.transaction():
             recorded = self.append(connection, events)
             if inline is not None:
                 with connection.cursor() as cursor:

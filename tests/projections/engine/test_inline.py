@@ -154,7 +154,7 @@ def test_an_invoice_of_thirty_thousand_items_is_one_copy(bench: Workbench) -> No
     projections = toy_set(Mode.INLINE)
     bench.rebuilder(projections).prepare()
     inline = InlineProjections(ProjectionSet([projections[name] for name in ("items", "journal")]))
-    for name in ("balances", "members"):
+    for name in ("balances", "members", "groups"):
         bench.rebuilder(projections).retire(name, "not in this test")
     items = tuple((f"M{number}", number + 1) for number in range(MANY))
     issued = ToyInvoiceIssued(account="A", invoice="BIG", items=items)

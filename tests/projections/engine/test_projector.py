@@ -281,6 +281,7 @@ def test_a_second_writer_at_work_by_mistake_changes_nothing(bench: Workbench) ->
         one.feed(events[:30])
         with pytest.raises(OvertakenError):
             two.feed(events[:30])
+        assert second.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
         two.reload()
         assert two.place == one.place
         two.feed(events[30:])

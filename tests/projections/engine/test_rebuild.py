@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -21,7 +21,6 @@ from projections.engine import (
     NotReadyError,
     Outcome,
     Progress,
-    Projection,
     ProjectionSet,
     ReadModels,
     catalogue,
@@ -83,64 +82,55 @@ def test_a_rebuilt_generation_has_all_indexes_of_one_that_was_there_from_the_sta
         )
 
     assert indexes(1) == indexes(2)
-    assert len(indexes(1)) == 8
+    assert len(indexes(1)) == 10
+
+
+#: Milliseconds a command and a query may wait for a lock; the server ends those that wait longer. A query needs none.
+COMMAND_LOCK, QUERY_LOCK = 2_000, 50
 
 
 @contextlib.contextmanager
-def traffic(bench: Workbench, history: History, inline: InlineProjections | None) -> Iterator[list[float]]:
-    """Commands one after the other until the end of the `with`; the seconds each of them took."""
-    stop, taken, failures = threading.Event(), [0.0], []
+def going_on(work: Callable[[], object]) -> Iterator[list[object]]:
+    """Do the work again and again until the end of the `with`, beside it; what it gave. It must never fail."""
+    stop, done, failures = threading.Event(), [], []
 
-    def work() -> None:
+    def loop() -> None:
         try:
-            while not stop.is_set():
-                started = time.monotonic()
-                bench.commit(history.next(5), inline)
-                taken.append(time.monotonic() - started)
+            while not stop.wait(0.01):
+                done.append(work())
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=loop)
     thread.start()
     try:
-        yield taken
+        yield done
     finally:
         stop.set()
         thread.join(30)
         assert not failures, failures
 
 
-@contextlib.contextmanager
-def readers(bench: Workbench, projections: ProjectionSet) -> Iterator[list[float]]:
-    """Queries one after the other, each checking that its snapshot holds together; the seconds each of them took."""
-    stop, taken, failures = threading.Event(), [0.0], []
-    models = ReadModels(projections, bench.connect, bench.log, bench.clock)
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                started = time.monotonic()
-                with models.session("balances", "items") as session:
-                    items = f"select coalesce(sum(billed), 0)::bigint as n from {session.table('items', 'item')}"
-                    totals = f"select coalesce(sum(billed), 0)::bigint as n from {session.table('balances', 'account')}"
-                    same_place = session.generation("items").place == session.generation("balances").place
-                    if same_place or projections["items"].mode is Mode.INLINE:
-                        assert session.fetch(items) == session.fetch(totals)
-                taken.append(time.monotonic() - started)
-        except BaseException as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield taken
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not failures, failures
+def command(bench: Workbench, history: History, inline: InlineProjections | None) -> Callable[[], object]:
+    return lambda: bench.commit(history.next(5), inline, lock_timeout=COMMAND_LOCK)
 
 
-@pytest.mark.rule("PLT-108")
+def query(bench: Workbench, projections: ProjectionSet) -> Callable[[], object]:
+    """A query over two projections, which checks that its snapshot holds together."""
+    models = ReadModels(projections, lambda: bench.connect(lock_timeout=QUERY_LOCK), bench.log, bench.clock)
+
+    def ask() -> None:
+        with models.session("balances", "items") as session:
+            items = f"select coalesce(sum(billed), 0)::bigint as n from {session.table('items', 'item')}"
+            totals = f"select coalesce(sum(billed), 0)::bigint as n from {session.table('balances', 'account')}"
+            same_place = session.generation("items").place == session.generation("balances").place
+            if same_place or projections["items"].mode is Mode.INLINE:
+                assert session.fetch(items) == session.fetch(totals)
+
+    return ask
+
+
+@pytest.mark.rule("PLT-108", "PLT-109")
 @pytest.mark.parametrize("mode", list(Mode))
 def test_a_rebuild_goes_on_beside_commands_and_queries_and_nobody_waits_long(bench: Workbench, mode: Mode) -> None:
     projections = toy_set(mode)
@@ -148,25 +138,21 @@ def test_a_rebuild_goes_on_beside_commands_and_queries_and_nobody_waits_long(ben
     rebuilder.prepare()
     inline = InlineProjections(projections) if mode is Mode.INLINE else None
     history = History(seed=17)
-    for _ in range(10):
+    for _ in range(5):
         bench.commit(history.next(100), inline)
     with contextlib.ExitStack() as stack:
         if mode is Mode.FOLLOWING:
-            stack.enter_context(running(bench.projector(projections, poll=0.005)))
-        commands = stack.enter_context(traffic(bench, history, inline))
-        queries = stack.enter_context(readers(bench, projections))
-        for _ in range(2):
-            reports = rebuilder.rebuild(projections)
-            assert outcomes(reports) == {Outcome.SWITCHED}, reports
-            # The live rows had gone on changing, and the copy was compared with them at one and the same position.
-            assert all(report.comparison is not None and report.comparison.equal for report in reports), reports
-    assert len(commands) > 5
-    assert len(queries) > 5
-    assert max(queries) < 1.0
-    assert max(commands) < 2.0
+            stack.enter_context(running(bench.projector(projections, poll=0.05)))
+        commands = stack.enter_context(going_on(command(bench, history, inline)))
+        queries = stack.enter_context(going_on(query(bench, projections)))
+        reports = rebuilder.rebuild(projections)
+        assert outcomes(reports) == {Outcome.SWITCHED}, reports
+        # The live rows had gone on changing, and the copy was compared with them at one and the same position.
+        assert all(report.comparison is not None and report.comparison.equal for report in reports), reports
+        wait_until(lambda: len(commands) > 3 and len(queries) > 3, seconds=30)
     bench.projector(projections).catch_up()
     assert bench.rows(projections) == expected(bench.events())
-    assert {record.generation for record in live(bench).values()} == {3}
+    assert {record.generation for record in live(bench).values()} == {2}
 
 
 def live(bench: Workbench) -> dict[str, catalogue.Generation]:
@@ -280,13 +266,12 @@ def test_a_rebuild_can_be_stopped_and_tells_its_progress(bench: Workbench) -> No
     assert live(bench) == {}
     reports = rebuilder.rebuild(projections, progress=told.append)
     assert outcomes(reports) == {Outcome.SWITCHED}
-    phases = [progress.phase for progress in told]
-    assert phases == sorted(phases[:-8], key=lambda phase: phase != "reading") + phases[-8:]
+    phases = [phase for phase, _ in itertools.groupby(progress.phase for progress in told)]
+    assert phases == ["reading", "indexing", *["switching", "reading"] * len(projections)]
     reading = [progress.fraction for progress in told if progress.phase == "reading"]
     assert reading[0] == 0.0
     assert reading == sorted(reading)
     assert told[-1].fraction == 1.0
-    assert {"reading", "indexing", "switching"} <= set(phases)
     assert told[-1].head == bench.events()[-1].position
 
 
@@ -333,11 +318,10 @@ def test_verification_goes_on_beside_commands(bench: Workbench, mode: Mode) -> N
     bench.commit(history.next(300), inline)
     with contextlib.ExitStack() as stack:
         if mode is Mode.FOLLOWING:
-            stack.enter_context(running(bench.projector(projections, poll=0.005)))
-        commands = stack.enter_context(traffic(bench, history, inline))
+            stack.enter_context(running(bench.projector(projections, poll=0.05)))
+        stack.enter_context(going_on(command(bench, history, inline)))
         reports = rebuilder.verify(projections)
     assert all(report.equal for report in reports), reports
-    assert max(commands) < 2.0
 
 
 @pytest.mark.rule("PLT-108")
@@ -453,7 +437,7 @@ def test_retired_generations_are_dropped_after_their_time_and_not_under_a_reader
             rebuilder.purge(dt.timedelta(0))
     assert rebuilder.purge(dt.timedelta(0)) > 0
     assert bench.query("select count(*) from pg_namespace where nspname like 'read%_1'") == [(0,)]
-    assert bench.query("select count(*) from read_models.generation") == [(4,)]
+    assert bench.query("select count(*) from read_models.generation") == [(5,)]
 
 
 def test_only_what_is_live_and_of_this_definition_can_be_verified(bench: Workbench) -> None:
@@ -472,9 +456,3 @@ def test_a_projection_taken_out_of_the_code_is_retired(bench: Workbench) -> None
     assert not rebuilder.retire("journal", "replaced by the ledger")
     rest = ProjectionSet(p for p in projections.values() if p.name != "journal")
     bench.commit(History(seed=8).next(30), InlineProjections(rest))
-
-
-def test_the_definition_of_a_projection_covers_its_handlers_types_not_their_code() -> None:
-    one, two = balances(Mode.FOLLOWING), balances(Mode.FOLLOWING)
-    assert one.definition == two.definition
-    assert isinstance(one, Projection)

@@ -119,6 +119,19 @@ ENTRY = Table(
 )
 
 
+PART = Table(
+    "part",
+    (Column("account", "text"), Column("invoice", "text"), Column("number", "integer"), Column("amount", "bigint")),
+    key=("account", "invoice", "number"),
+    account="account",
+)
+TALLY = Table(
+    "tally",
+    (Column("account", "text"), Column("billed", "bigint"), Column("paid", "bigint"), Column("left_open", "bigint")),
+    key=("account",),
+)
+
+
 def balances(mode: Mode) -> Projection:
     projection = Projection("balances", version=1, mode=mode, tables=(ACCOUNT,))
 
@@ -281,9 +294,51 @@ def journal(mode: Mode) -> Projection:
     return projection
 
 
+def groups(mode: Mode) -> Projection:
+    """Rows that come in groups and are replaced together, and totals that are increased without being looked at."""
+    projection = Projection("groups", version=1, mode=mode, tables=(PART, TALLY))
+
+    @projection.on(ToyInvoiceIssued, tally=lambda recorded: (recorded.event.account,))
+    def issued(recorded: RecordedEvent, rows: Rows) -> None:
+        account, invoice = recorded.event.account, recorded.event.invoice
+        rows["part"].replace(
+            ((account, invoice, number, amount) for number, (_, amount) in enumerate(recorded.event.items)),
+            account=account,
+            invoice=invoice,
+        )
+        if rows["tally"].get(account) is None:
+            rows["tally"].add({"account": account, "billed": 0, "paid": 0, "left_open": 0})
+        for _, amount in recorded.event.items:
+            rows["tally"].increase(account, "billed", amount)
+            rows["tally"].increase(account, "left_open", amount)
+
+    @projection.on(ToyMoneyAllocated)
+    def allocated(recorded: RecordedEvent, rows: Rows) -> None:
+        account, invoice, amounts = recorded.event.account, recorded.event.invoice, recorded.event.amounts
+        if recorded.position % 3 == 0:
+            rows["part"].replace(
+                [(account, invoice, n, amount) for n, amount in amounts], account=account, invoice=invoice
+            )
+        else:
+            rows["part"].append(account, invoice, 1_000 + recorded.position, len(amounts))
+        for _, amount in amounts:
+            rows["tally"].increase(account, "paid", amount)
+            rows["tally"].increase(account, "left_open", -amount)
+
+    @projection.on(ToyInvoiceDiscarded)
+    def discarded(recorded: RecordedEvent, rows: Rows) -> None:
+        account, invoice = recorded.event.account, recorded.event.invoice
+        rows["part"].replace((), account=account, invoice=invoice)
+        if recorded.position % 2:
+            rows["part"].delete((account, invoice, 0))
+            rows["part"].add({"account": account, "invoice": invoice, "number": 0, "amount": recorded.position})
+
+    return projection
+
+
 def toy_set(mode: Mode) -> ProjectionSet:
     """All toy projections, all in one mode."""
-    return ProjectionSet((balances(mode), items(mode), members(mode), journal(mode)))
+    return ProjectionSet((balances(mode), items(mode), members(mode), journal(mode), groups(mode)))
 
 
 def stumbling(mode: Mode, stumbles: set[str]) -> Projection:
@@ -309,6 +364,8 @@ def expected(events: Iterable[RecordedEvent]) -> Expected:
     item_rows: dict[tuple[str, int], list[Any]] = {}
     member_rows: dict[tuple[str, str], list[Any]] = {}
     entries: list[tuple[Any, ...]] = []
+    parts: dict[tuple[str, str], dict[int, int]] = {}
+    tallies: dict[str, list[int]] = {}
     for recorded in events:
         happened = recorded.event
         if isinstance(happened, ToyNothingHappened):
@@ -322,6 +379,8 @@ def expected(events: Iterable[RecordedEvent]) -> Expected:
             case ToyAccountOpened():
                 row[0] = happened.name
             case ToyInvoiceIssued():
+                parts[happened.account, happened.invoice] = {n: a for n, (_, a) in enumerate(happened.items)}
+                tallies.setdefault(happened.account, [0, 0])[0] += sum(amount for _, amount in happened.items)
                 row[2 - 1] += sum(amount for _, amount in happened.items)
                 row[3] += 1
                 row[4].append(happened.invoice)
@@ -329,17 +388,24 @@ def expected(events: Iterable[RecordedEvent]) -> Expected:
                     item_rows[(happened.invoice, number)] = [
                         happened.account, member, amount, 0, True, recorded.effective_date,
                     ]  # fmt: skip
-                    mine = member_rows.setdefault((happened.account, member), [0, []])
-                    mine[0] += amount
-                    mine[1].append(happened.invoice)
+                    person = member_rows.setdefault((happened.account, member), [0, []])
+                    person[0] += amount
+                    person[1].append(happened.invoice)
                     entries.append((recorded.position, number, happened.account, "BILLED", amount, recorded.event_id))
             case ToyMoneyAllocated():
+                mine = parts[happened.account, happened.invoice]
+                if recorded.position % 3 == 0:
+                    parts[happened.account, happened.invoice] = dict(happened.amounts)
+                else:
+                    mine[1_000 + recorded.position] = len(happened.amounts)
+                tallies[happened.account][1] += sum(amount for _, amount in happened.amounts)
                 row[2] += sum(amount for _, amount in happened.amounts)
                 for line, (number, amount) in enumerate(happened.amounts):
                     if (happened.invoice, number) in item_rows:
                         item_rows[(happened.invoice, number)][3] += amount
                     entries.append((recorded.position, line, happened.account, "PAID", amount, recorded.event_id))
             case ToyInvoiceDiscarded():
+                parts[happened.account, happened.invoice] = {0: recorded.position} if recorded.position % 2 else {}
                 if happened.invoice in row[4]:
                     row[4].remove(happened.invoice)
                 for (invoice, _), item in item_rows.items():
@@ -355,6 +421,8 @@ def expected(events: Iterable[RecordedEvent]) -> Expected:
         "items.item": [(*key, *row) for key, row in sorted(item_rows.items())],
         "members.member": [(*key, *row) for key, row in sorted(member_rows.items())],
         "journal.entry": sorted(entries),
+        "groups.part": sorted((*group, *part) for group, each in parts.items() for part in each.items()),
+        "groups.tally": sorted((key, billed, paid, billed - paid) for key, (billed, paid) in tallies.items()),
     }
 
 
