@@ -30,7 +30,7 @@ from application.members import invoiced_amounts
 from application.pricing import account_terms
 from domain.accounts.account import ACCOUNT
 from domain.errors import refuse
-from domain.members.events import ModalPremiumRow, ModalPremiumVersionCreated, VersionStatus
+from domain.members.events import MemberAnybChanged, ModalPremiumRow, ModalPremiumVersionCreated, VersionStatus
 from domain.members.record import MEMBER_RECORD
 from domain.members.record import MemberRecord as RecordState
 from domain.members.views import badges, derived_state, placement_history
@@ -39,13 +39,16 @@ from domain.premium.charges import PROJECTION_MONTHS, billing_period_of, charges
 from domain.premium.charges import Charge as DomainCharge
 from domain.premium.explanation import explain_charge
 from domain.premium.timeline import Timeline
-from domain.premium.transactions import PolicyTransaction, TransactionType
+from domain.premium.transactions import ItemKey, PolicyTransaction, TransactionType
 from infrastructure.event_store import streams as stream_store
 from infrastructure.event_store.codec import decoders
 
 _DAY = dt.timedelta(days=1)
 #: Days of charges that one query shows at most.
 _LONGEST = 3_660
+#: Locked records of one work list at most; a lock is a rare thing that a person or Policy ends within days.
+_MOST_LOCKED = 5_000
+_ANYB_CHANGED = MemberAnybChanged.__name__
 
 _Rows = tuple[ModalPremiumRow, ...]
 
@@ -75,8 +78,10 @@ class PremiumWaiver:
     transaction_id: str = strawberry.field(description="The transaction that began it.")
     source: str | None = strawberry.field(description="Where it comes from.")
     start: dt.date = strawberry.field(description="The first waived day.")
-    end: dt.date | None = strawberry.field(description="The last waived day; null: open.")
+    end: dt.date | None = strawberry.field(description="The last waived day; null: open, or void.")
+    expiration_date: dt.date | None = strawberry.field(description="The first charged day, if it ends by itself.")
     coverages: list[str] = strawberry.field(description="The coverages; empty: all.")
+    state: str = strawberry.field(description="SCHEDULED, ACTIVE, ENDED, EXPIRED or VOID today.")
     status: str = strawberry.field(description="The status of its transaction.")
 
 
@@ -86,6 +91,17 @@ class MemberAnyb:
     total: Money = strawberry.field(description="The sum over its accounts.")
     held: bool = strawberry.field(description="Whether a roll-on is undecided: these are the last published figures.")
     items: list[AnybItem] = strawberry.field(description="Charge by charge.")
+    _as_of: strawberry.Private[dt.datetime | None] = None
+
+    @strawberry.field(description="When the figures last changed; null: nothing was ever unbilled.")
+    def calculated_at(self, info: strawberry.Info) -> dt.datetime | None:
+        [found] = info.context.session.fetch(
+            "select max(recorded_at) as at from event where stream = %(stream)s and type = %(type)s"
+            " and (%(as_of)s::timestamptz is null or recorded_at <= %(as_of)s)",
+            {"stream": MEMBER_RECORD.stream(self.member_record), "type": _ANYB_CHANGED, "as_of": self._as_of},
+        )
+        at: dt.datetime | None = found["at"]
+        return at
 
 
 @strawberry.type(description="A member record.")
@@ -208,12 +224,52 @@ def versions_of(state: RecordState) -> list[PremiumVersion]:
     ]
 
 
-def anyb_of(state: RecordState) -> MemberAnyb:
+def waivers_of(state: RecordState, today: dt.date) -> list[PremiumWaiver]:
+    """The waivers of a record by start, those undone included (PRM-090, state machine "Waiver")."""
+    ends = {
+        one.waiver_id: one.effective_date
+        for one in state.active_transactions
+        if one.type is TransactionType.WAIVER_REMOVE and one.in_force
+    }
+    return [
+        _waiver(one, ends.get(one.waiver_id), today) for one in _sorted(state) if one.type is TransactionType.WAIVER_ADD
+    ]
+
+
+def _waiver(one: PolicyTransaction, removed: dt.date | None, today: dt.date) -> PremiumWaiver:
+    """A waiver ends on the earliest of the stated end, the end that was sent later and its expiration."""
+    stated = removed or one.until
+    end = min((day for day in (stated, one.expiration) if day is not None), default=None)
+    void = not one.in_force or (end is not None and end <= one.effective_date)
+    if void:
+        waived = "VOID"
+    elif end is not None and end <= today:
+        waived = "EXPIRED" if end == one.expiration != stated else "ENDED"
+    else:
+        waived = "SCHEDULED" if one.effective_date > today else "ACTIVE"
+    return PremiumWaiver(
+        waiver_id=one.waiver_id or one.transaction_id,
+        transaction_id=one.transaction_id,
+        source=None if one.waiver_source is None else str(one.waiver_source),
+        start=one.effective_date,
+        end=None if end is None or void else end - _DAY,
+        expiration_date=one.expiration,
+        coverages=list(one.coverages),
+        state=waived,
+        status=str(one.status),
+    )
+
+
+def anyb_of(state: RecordState, as_of: dt.datetime | None = None) -> MemberAnyb:
     """What was last published as not billed yet."""
     items = [anyb_item_of(line, one.account, state.currency) for one in state.anyb if one.lines for line in one.lines]
     total = sum(one.total for one in state.anyb)
     return MemberAnyb(
-        member_record=state.number, total=money(total, state.currency), held=state.is_roll_on_pending, items=items
+        member_record=state.number,
+        total=money(total, state.currency),
+        held=state.is_roll_on_pending,
+        items=items,
+        _as_of=as_of,
     )
 
 
@@ -239,9 +295,14 @@ def history_of(context: Context, number: str, as_of: dt.datetime | None, all_ver
             rows[place] = modal_premium_of(row, state, version, status, transactions, later_date=row.account in direct)
     ordered = sorted(
         rows.items(),
-        key=lambda one: (one[0][3], -one[0][0], -one[0][1].toordinal(), one[0][2]),
+        key=lambda one: (_group(one[0][3]), -one[0][0], -one[0][1].toordinal(), one[0][2], one[0][3]),
     )
     return [row for _, row in ordered]
+
+
+def _group(key: ItemKey) -> tuple[str, str]:
+    """The history is grouped by coverage and plan; classes and tiers of one follow each other by version."""
+    return key.coverage, key.plan
 
 
 def _rows_by_version(
@@ -355,6 +416,20 @@ _MEMBERS = Listing(
 )
 
 
+def _pending(state: RecordState, now: dt.datetime) -> PendingRollOn:
+    assert state.lock is not None
+    return PendingRollOn(
+        member_record=state.number,
+        master_policy=state.master_policy,
+        accounts=list(dict.fromkeys(one.account for one in state.placements)),
+        caused_by=state.lock.caused_by,
+        mode=str(state.lock.mode),
+        requested_at=state.lock.requested_at,
+        days_pending=(now - state.lock.requested_at).days,
+        backed_off=[transaction_of(one, state.currency) for one in state.backed_off],
+    )
+
+
 def _record(row: dict[str, Any]) -> MemberRecord:
     return MemberRecord(
         number=strawberry.ID(row["member"]),
@@ -451,40 +526,33 @@ class MemberQueries:
         name = f"transactions {member_record} {type} {status} {date_from} {date_to} {descending} {as_of}"
         return page_of(found, name, first, after, lambda one: transaction_of(one, state.currency))
 
-    @read("modalhistory.view", "Records that wait for decisions on backed-off transactions, by record number.")
-    async def roll_on_pending(
+    @read("modalhistory.view", "Records that wait for decisions on backed-off transactions, longest waiting first.")
+    def roll_on_pending(
         self,
         info: strawberry.Info,
         first: First = DEFAULT_PAGE,
         after: After = None,
         master_policy: str | None = None,
         account: str | None = None,
+        min_days_pending: int = 0,
         min_position: Position | None = None,
         wait_ms: int | None = None,
     ) -> Connection[PendingRollOn]:
         context: Context = info.context
         parameters = {
             "account": account, "day": None, "master_policy": master_policy, "customer": None, "number": None,
-            "locked": True,
+            "locked": True, "most": _MOST_LOCKED,
         }  # fmt: skip
-        page = _MEMBERS.page(context, parameters, first, after, lambda row: str(row["member"]))
-        states = context.states(MEMBER_RECORD, page.nodes)
+        rows = context.rows(f"{_MEMBERS.sql} order by m.member limit %(most)s", parameters)
         now = context.clock.now()
-
-        def told(state: RecordState) -> PendingRollOn:
-            assert state.lock is not None
-            return PendingRollOn(
-                member_record=state.number,
-                master_policy=state.master_policy,
-                accounts=list(dict.fromkeys(one.account for one in state.placements)),
-                caused_by=state.lock.caused_by,
-                mode=str(state.lock.mode),
-                requested_at=state.lock.requested_at,
-                days_pending=(now - state.lock.requested_at).days,
-                backed_off=[transaction_of(one, state.currency) for one in state.backed_off],
-            )
-
-        return page.mapped(lambda number: told(states[number].state))
+        states = [one.state for one in context.states(MEMBER_RECORD, [str(row["member"]) for row in rows]).values()]
+        pending = [_pending(one, now) for one in states if one.lock is not None]
+        found = sorted(
+            (one for one in pending if one.days_pending >= min_days_pending),
+            key=lambda one: (one.requested_at, one.member_record),
+        )
+        name = f"roll-on {master_policy} {account} {min_days_pending}"
+        return page_of(found, name, first, after, lambda one: one)
 
     @read("anyb.view", "What is not billed yet of a member record, charge by charge.")
     def member_anyb(
@@ -496,9 +564,9 @@ class MemberQueries:
         min_position: Position | None = None,
         wait_ms: int | None = None,
     ) -> MemberAnyb:
-        found = anyb_of(require_member(info.context, member_record, as_of))
+        state = require_member(info.context, member_record, as_of)
+        found = anyb_of(state, as_of)
         if account is not None:
-            state = require_member(info.context, member_record, as_of)
             published = state.anyb_of(account)
             found.items = [item for item in found.items if item.account == account]
             found.total = money(published.total if published else 0, state.currency)
@@ -547,24 +615,7 @@ class MemberQueries:
         wait_ms: int | None = None,
     ) -> list[PremiumWaiver]:
         state = require_member(info.context, member_record, as_of)
-        ends = {
-            one.waiver_id: one.effective_date
-            for one in state.active_transactions
-            if one.type is TransactionType.WAIVER_REMOVE and one.in_force
-        }
-        return [
-            PremiumWaiver(
-                waiver_id=one.waiver_id or one.transaction_id,
-                transaction_id=one.transaction_id,
-                source=None if one.waiver_source is None else str(one.waiver_source),
-                start=one.effective_date,
-                end=None if (end := ends.get(one.waiver_id) or one.until) is None else end - _DAY,
-                coverages=list(one.coverages),
-                status=str(one.status),
-            )
-            for one in _sorted(state)
-            if one.type is TransactionType.WAIVER_ADD
-        ]
+        return waivers_of(state, info.context.today())
 
     @read("modalhistory.view", "How a charge comes about: transactions, pieces, proration, rounding, sequences.")
     def explain_charge(

@@ -1,0 +1,205 @@
+"""Premium waivers, and stopping and resuming the billing of a member (PRM-080 to PRM-098)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.scenarios.billing import amend, generate, lines
+from tests.scenarios.conftest import World
+from tests.scenarios.premiums import (
+    anyb,
+    anyb_by_period,
+    anyb_items,
+    charge_items,
+    decide,
+    given,
+    invoiced,
+    life,
+    net,
+    record,
+    statuses,
+    told,
+)
+
+_WAIVERS = """query ($m: String!) { premiumWaivers(memberRecord: $m) {
+  waiverId source start end expirationDate coverages state } }"""
+
+
+def waive(world: World, member: str, day: str, **members: Any) -> dict[str, Any]:
+    """A waiver that claims grants."""
+    return given("ApplyPremiumWaiver", world, member, day, **{"source": "CLAIMS", "origin": "CLAIMS", **members})
+
+
+def unwaivable(world: World, member: str, day: str, **members: Any) -> list[str]:
+    return told("ApplyPremiumWaiver", world, member, day, **{"source": "CLAIMS", "origin": "CLAIMS", **members})
+
+
+def shown(world: World, member: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.query(_WAIVERS, m=member)["premiumWaivers"]
+    return found
+
+
+@pytest.mark.rule("PRM-029", "PRM-095", "PRM-096", "PRM-104", "PRM-E13")
+def test_a_waiver_over_invoices_is_credited_changed_and_ended(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    world.member(policy, "MR-2", annual="600.00")
+    invoiced(world, account, 3)
+    waive(world, "MR-1", "2025-03-11", transaction_id="W-1")
+    assert net(world, "MR-1", account, "2025-03-01", "2025-03-31") == ["32.88"]
+    assert anyb(world, "MR-1") == "-67.12"
+    april = world.do("GenerateInvoice", account=account, confirmed=True)
+    assert april["billed"]["amount"] == "-17.12"
+    assert sorted(one[3] for one in lines(world, account, april["invoice"])) == ["-100.00", "-67.12", "100.00", "50.00"]
+    amend(world, "MR-1", "2025-02-01", ("LIFE", "1320.00"))
+    parts = {one["modalStart"]: (one["charge"]["amount"], one["waiver"]["amount"]) for one in anyb_items(world, "MR-1")}
+    assert parts == {
+        "2025-02-01": ("10.00", "0.00"), "2025-03-01": ("10.00", "-6.72"), "2025-04-01": ("10.00", "-10.00"),
+    }  # fmt: skip
+    assert anyb(world, "MR-1") == "13.28"
+    given("EndPremiumWaiver", world, "MR-1", "2025-04-21", waiver_id="W-1", origin="CLAIMS", source="CLAIMS")
+    assert net(world, "MR-1", account, "2025-04-01", "2025-04-30") == ["36.16"]
+    assert anyb(world, "MR-1") == "49.44"
+    may = world.do("GenerateInvoice", account=account, confirmed=True)
+    assert may["billed"]["amount"] == "209.44"
+    world.check(account)
+
+
+@pytest.mark.rule("PRM-029", "PRM-E13")
+def test_three_parts_of_a_period_with_a_waiver_in_the_middle(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    waive(world, "MR-1", "2025-03-11", last_waived_day="2025-03-20")
+    amend(world, "MR-1", "2025-03-21", ("LIFE", "1560.00"))
+    [march] = charge_items(world, "MR-1", account, "2025-03-01", "2025-03-31")
+    assert (march["gross"]["amount"], march["waiver"]["amount"], march["net"]["amount"]) == (
+        "112.77",
+        "-32.88",
+        "79.89",
+    )
+
+
+@pytest.mark.rule("PRM-080", "PRM-081", "PRM-082", "PRM-084", "PRM-E14")
+def test_billing_is_stopped_and_resumed(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    amend(world, "MR-1", "2025-05-01", ("LIFE", "1320.00"), transaction_id="A-5")
+    amend(world, "MR-1", "2025-07-01", ("LIFE", "1440.00"), transaction_id="A-7")
+    invoiced(world, account, 5)
+    stopped = given("StopBilling", world, "MR-1", "2025-04-11", nonforfeiture="REDUCED_PAID_UP")
+    assert stopped["backed_off"] == []
+    assert {statuses(world, "MR-1")[one] for one in ("A-5", "A-7")} == {"APPLIED"}
+    assert anyb_by_period(world, "MR-1") == {"2025-04-01": "-67.12", "2025-05-01": "-110.00"}
+    world.on("2025-04-20")
+    assert "STOPPED" in record(world, "MR-1")["badges"]
+    june = world.do("GenerateInvoice", account=account, confirmed=True)
+    assert june["billed"]["amount"] == "-177.12"
+    assert told("StopBilling", world, "MR-1", "2025-05-11", nonforfeiture="EXTENDED_TERM") == ["ALREADY_STOPPED"]
+    assert told("ResumeBilling", world, "MR-1", "2025-06-16", reason="WISH") == ["RESUME_REASON_INVALID"]
+    resumed = given("ResumeBilling", world, "MR-1", "2025-06-16", reason="PAYMENT_RECEIVED")
+    assert resumed["backed_off"] == ["A-7"]
+    decide(world, "MR-1", ("A-7", "ROLL_ON", "1440.00"))
+    assert anyb_by_period(world, "MR-1") == {"2025-06-01": "49.32"}
+    july = world.do("GenerateInvoice", account=account, confirmed=True)
+    assert july["billed"]["amount"] == "169.32"
+    assert told("ResumeBilling", world, "MR-1", "2025-08-01", reason="OTHER") == ["NO_ACTIVE_STOP_BILLING"]
+    world.check(account)
+
+
+@pytest.mark.rule("PRM-082")
+def test_a_resume_on_the_day_of_the_stop_voids_it_and_an_amendment_may_stop_and_resume_too(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    given("ApplyAmendment", world, "MR-1", "2025-03-11", kinds=["STOP_BILLING"], nonforfeiture="EXTENDED_TERM")
+    assert net(world, "MR-1", account, "2025-03-01", "2025-04-30") == ["32.88", "0.00"]
+    given("ApplyAmendment", world, "MR-1", "2025-03-11", kinds=["RESUME_BILLING"], reason="HOME_OFFICE_ERROR")
+    assert net(world, "MR-1", account, "2025-03-01", "2025-04-30") == ["100.00", "100.00"]
+    both = told(
+        "ApplyAmendment", world, "MR-1", "2025-05-01", kinds=["STOP_BILLING", "GENERAL"],
+        nonforfeiture="EXTENDED_TERM", amounts=life("1320.00"),
+    )  # fmt: skip
+    assert both == ["AMENDMENT_KIND_CONFLICT"]
+
+
+@pytest.mark.rule("PRM-090", "PRM-092", "PRM-098")
+def test_a_waiver_is_refused_for_what_is_wrong_with_its_dates(world: World) -> None:
+    world.on("2025-06-20")
+    _, policy = world.group(waiver_claim_filing_days=60)
+    world.member(policy, "MR-1")
+    given("ApplyCancellation", world, "MR-1", "2025-12-01")
+    assert unwaivable(world, "MR-1", "2024-12-31") == ["WAIVER_DATE_MISALIGNED"]
+    assert unwaivable(world, "MR-1", "2025-04-20") == ["WAIVER_DATE_MISALIGNED"]
+    assert unwaivable(world, "MR-1", "2026-01-01") == ["MEMBER_NOT_IN_FORCE"]
+    assert unwaivable(world, "MR-1", "2025-06-10", end_date="2025-06-10") == ["WAIVER_DATES_INVALID"]
+    waive(world, "MR-1", "2025-06-10", transaction_id="W-1", last_waived_day="2025-06-30")
+    assert unwaivable(world, "MR-1", "2025-06-30") == ["WAIVER_OVERLAP"]
+    waive(world, "MR-1", "2025-07-01", transaction_id="W-2", expiration_date="2025-09-01")
+    assert "WAIVED" in record(world, "MR-1")["badges"]
+    assert [(one["waiverId"], one["start"], one["end"], one["expirationDate"]) for one in shown(world, "MR-1")] == [
+        ("W-1", "2025-06-10", "2025-06-30", None),
+        ("W-2", "2025-07-01", "2025-08-31", "2025-09-01"),
+    ]
+
+
+@pytest.mark.rule("PRM-091", "PRM-095")
+def test_only_the_source_that_grants_waivers_ends_them_and_an_end_on_the_start_voids(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    assert told("ApplyPremiumWaiver", world, "MR-1", "2025-02-01", source="POLICY") == ["WAIVER_SOURCE_NOT_ALLOWED"]
+    end = {"waiver_id": "W-1", "source": "CLAIMS", "origin": "CLAIMS"}
+    assert told("EndPremiumWaiver", world, "MR-1", "2025-02-11", **end) == ["NO_ACTIVE_WAIVER"]
+    waive(world, "MR-1", "2025-02-01", transaction_id="W-1")
+    stranger = {"waiver_id": "W-1", "source": "POLICY", "roles": ("POL",)}
+    assert told("EndPremiumWaiver", world, "MR-1", "2025-02-11", **stranger) == ["WAIVER_SOURCE_NOT_ALLOWED"]
+    assert net(world, "MR-1", account, "2025-02-01", "2025-02-28") == ["0.00"]
+    given("EndPremiumWaiver", world, "MR-1", "2025-02-01", **end)
+    assert net(world, "MR-1", account, "2025-02-01", "2025-02-28") == ["100.00"]
+    assert [one["state"] for one in shown(world, "MR-1")] == ["VOID"]
+
+
+@pytest.mark.rule("PRM-093", "PRM-094")
+def test_a_waiver_reaches_all_records_of_the_person_unless_it_is_out_of_scope_or_told_otherwise(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    other = world.policy("C-1", "MP-2", premium_waiver_source="POLICY")
+    world.setup(other, account)
+    for member, of in (("MR-1", policy), ("MR-2", policy), ("MR-3", other)):
+        world.member(of, member, customer="P-1")
+    head = len(statuses(world, "MR-1"))
+    waive(world, "MR-1", "2025-02-01", classification="OUT_OF_SCOPE")
+    assert len(statuses(world, "MR-1")) == head
+    alone = waive(world, "MR-1", "2025-02-01", apply_to_all_policies=False, end_date="2025-03-01")
+    assert alone["applied_to"] == []
+    reached = waive(world, "MR-1", "2025-03-01", transaction_id="W-3")
+    assert [one["member_record"] for one in reached["applied_to"]] == ["MR-2"]
+    assert net(world, "MR-2", account, "2025-02-01", "2025-03-31") == ["100.00", "0.00"]
+    assert net(world, "MR-3", account, "2025-03-01", "2025-03-31") == ["100.00"]
+    waive(world, "MR-2", "2025-01-01", transaction_id="W-4", apply_to_all_policies=False, end_date="2025-02-01")
+    # All or none: one of the two records has a waiver on these days already, so neither is waived.
+    assert unwaivable(world, "MR-1", "2025-01-01", end_date="2025-02-01") == ["WAIVER_OVERLAP"]
+    assert net(world, "MR-1", account, "2025-01-01", "2025-01-31") == ["100.00"]
+
+
+@pytest.mark.rule("PRM-095", "PRM-097")
+def test_a_waiver_with_an_expiration_ends_by_itself_once(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    waive(world, "MR-1", "2025-01-11", transaction_id="W-1", expiration_date="2025-02-11")
+    given("ApplyRenewal", world, "MR-1", "2025-02-01", amounts=life("1320.00"))
+    assert net(world, "MR-1", account, "2025-01-01", "2025-02-28") == ["32.88", "65.10"]
+    assert world.do("ExpirePremiumWaivers", members=["MR-1"])["ended"] == {}
+    world.on("2025-02-11")
+    assert world.do("ExpirePremiumWaivers", members=["MR-1"])["ended"] == {"MR-1": ["W-1"]}
+    assert world.do("ExpirePremiumWaivers", members=["MR-1"])["ended"] == {}
+    assert "WAIVED" not in record(world, "MR-1")["badges"]
+    assert [one["state"] for one in shown(world, "MR-1")] == ["EXPIRED"]
+    assert generate(world, account) == "INV-00000001"
+    world.check(account)
