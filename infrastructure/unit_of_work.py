@@ -598,7 +598,8 @@ class PostgresUnitOfWork:
 
 def _heads(rows: Sequence[NewEvent], recorded_at: dt.datetime) -> dict[str, Head]:
     """The heads of the streams behind the rows."""
-    return {row.stream: Head(row.stream_position, row.hash, recorded_at, 0) for row in rows}
+    last = {row.stream: row for row in rows}
+    return {stream: Head(row.stream_position, row.hash, recorded_at, 0) for stream, row in last.items()}
 
 
 def _kept(rows: Iterable[NewEvent], kept: list[NewEvent]) -> Iterator[NewEvent]:

@@ -42,6 +42,9 @@ _PLACE = Statement(
 _IS_READABLE = Statement(
     "log_is_readable", f"SELECT EXISTS (SELECT FROM event WHERE position = $1::bigint AND {_READABLE})"
 )
+_FOREIGN = Statement(
+    "log_foreign", "SELECT EXISTS (SELECT FROM event WHERE transaction >= pg_snapshot_xmax(pg_current_snapshot()))"
+)
 _STREAMS = Statement(
     "log_streams",
     f"SELECT {_COLUMNS} FROM event WHERE stream = ANY($1::text[]) AND recorded_at <= $2::timestamptz"
@@ -93,6 +96,13 @@ class EventLog:
             if readable or time.monotonic() >= deadline:
                 return bool(readable)
             time.sleep(0.005)
+
+    def is_foreign(self) -> bool:
+        """Whether events carry transaction ids this server has not reached: the log was restored from a logical dump of
+        another one. They would stay unreadable for long; such a log is carried over by export and load instead."""
+        with self._connections() as connection:
+            [[(foreign,)]] = connection.round_trip(Call(_FOREIGN))
+        return bool(foreign)
 
     def streams(self, streams: Sequence[str], recorded_until: dt.datetime | None = None) -> list[RecordedEvent]:
         """All events of a few streams recorded up to an instant, that instant included (PLT-028), in log order."""

@@ -327,6 +327,21 @@ def test_an_event_of_an_unknown_type_or_version_does_not_stop_the_reader(
     assert known.event == filled(3)
 
 
+def test_a_log_restored_from_another_servers_dump_is_recognised(
+    database: Database, unit_of_work: Units, event_store: EventLog
+) -> None:
+    slow = Writer(unit_of_work)
+    slow.inserts("running")
+    unit_of_work.write(lambda unit: unit.append(TILL, "T1", [filled()]))
+    assert not event_store.is_foreign()
+    slow.rolls_back()
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute("ALTER TABLE event DISABLE TRIGGER event_append_only")
+        connection.execute("UPDATE event SET transaction = '123456789'")
+    assert event_store.is_foreign()
+    assert event_store.read(START, 10) == []
+
+
 def test_one_read_returns_no_more_than_its_limit(event_store: EventLog) -> None:
     asked: list[Any] = []
 
