@@ -274,8 +274,12 @@ def _beside(loops: list[tuple[str, Loop]]) -> Lifespan:
     return lifespan
 
 
-def open_system(settings: Settings, *, folder: Path | None = None) -> System:
-    """A system on the settings' database, else on the embedded one in the data folder; migrated and prepared."""
+def open_system(
+    settings: Settings, *, folder: Path | None = None, server_settings: dict[str, str] | None = None
+) -> System:
+    """A system on the settings' database, else on the embedded one in the data folder; migrated and prepared.
+
+    `server_settings` are those of the embedded server, such as the ones of a server whose data nobody keeps."""
     # Commands over thousands of records make many objects and next to no cycles: look for garbage more rarely.
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
@@ -287,7 +291,9 @@ def open_system(settings: Settings, *, folder: Path | None = None) -> System:
         )
         if value
     }
-    database, server = connect(environment, folder=folder or settings.data_directory / "postgres")
+    database, server = connect(
+        environment, folder=folder or settings.data_directory / "postgres", settings=server_settings
+    )
     try:
         migrate(database.conninfo)
         clock = MovableClock(PostgresClockOffset(database), production=not settings.sandbox)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import typer
 
 from api.settings import Settings, SettingsError
 from api.wiring import System, open_system
+from infrastructure.postgres.server import THROWAWAY_SETTINGS
 
 
 def settings_of_environment() -> Settings:
@@ -31,10 +33,17 @@ def configured() -> Iterator[System]:
         yield system
 
 
+def _memory() -> Path | None:
+    """A folder in memory, where the system has one and the user named none: nobody keeps a sandbox's data."""
+    memory = Path("/dev/shm")
+    usable = not os.environ.get("TMPDIR") and memory.is_dir() and os.access(memory, os.W_OK)
+    return memory if usable else None
+
+
 @contextmanager
 def throw_away(public_url: str) -> Iterator[System]:
     """A sandbox on an embedded database in a temporary folder that goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="rollon-sandbox-"))
+    folder = Path(tempfile.mkdtemp(prefix="rollon-sandbox-", dir=_memory()))
     settings = settings_of_environment()
     settings = replace(
         settings,
@@ -46,7 +55,7 @@ def throw_away(public_url: str) -> Iterator[System]:
         rates=replace(settings.rates, enabled=False),
     )
     try:
-        with open_system(settings) as system:
+        with open_system(settings, server_settings=THROWAWAY_SETTINGS) as system:
             yield system
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -72,15 +72,17 @@ def connect(
     folder: Path = DEFAULT_FOLDER,
     name: str = "rollon",
     limits: Limits | None = None,
+    settings: dict[str, str] | None = None,
 ) -> tuple[Database, EmbeddedServer | None]:
     """The database of `DATABASE_URL` (and `DATABASE_READ_URL`), else the embedded server's in the data folder.
 
-    The server is returned so that its owner can stop it behind the pools. Nothing is migrated here.
+    The server is returned so that its owner can stop it behind the pools. Nothing is migrated here. `settings` are
+    those of the embedded server; a server of one's own has its own.
     """
     url = environment.get("DATABASE_URL")
     if url:
         return Database(url, environment.get("DATABASE_READ_URL") or None, limits=limits), None
-    server = EmbeddedServer(folder).start()
+    server = EmbeddedServer(folder, settings=settings).start()
     return Database(server.ensure_database(name), limits=limits), server
 
 
