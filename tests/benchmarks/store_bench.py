@@ -57,11 +57,13 @@ class Record(TypedDict):
 def durable_database() -> Iterator[str]:
     """The connection string of a fresh migrated database on an embedded server with its data on disk."""
     folder = Path(tempfile.mkdtemp(prefix="rollon-bench-"))
-    with EmbeddedServer(folder / "pg") as server:
-        conninfo = server.ensure_database("bench")
-        migrate(conninfo)
-        yield conninfo
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with EmbeddedServer(folder / "pg") as server:
+            conninfo = server.ensure_database("bench")
+            migrate(conninfo)
+            yield conninfo
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Client:
