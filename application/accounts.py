@@ -442,6 +442,17 @@ def _next_account_number(
             return number, kind, sequence
 
 
+def try_schedule(unit: UnitOfWork, account: Account, changes: dict[str, object]) -> ScheduleChange:
+    """What a change of the account's schedule would come to, problems included; nothing is stored.
+
+    Refuses REQUEST_INVALID for a value that is none of its choices.
+    """
+    try:
+        return _schedule_change(unit, account, changes)
+    except ValueError as error:
+        raise refuse("REQUEST_INVALID", str(error), pointer="/proposed") from None
+
+
 def _schedule_change(
     unit: UnitOfWork, account: Account, changes: dict[str, object], *, creating: bool = False
 ) -> ScheduleChange:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from itertools import islice
+from typing import Any
 
 import strawberry
 
@@ -13,21 +16,30 @@ from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, money
+from application.accounts import try_schedule
 from application.calendars import INSTALLATION
 from application.register import Directory
 from application.settlement import invoicing_terms
-from domain.accounts.account import ACCOUNT, Account
+from domain.accounts.account import ACCOUNT, Account, InvoicingFrequencyChanged, InvoicingScheduleConfigured
 from domain.accounts.account import PeriodStatus as Recorded
 from domain.calendar.billing_calendars import BILLING_CALENDARS, BillingCalendar
 from domain.calendar.generation import PeriodDates, is_late, period_dates
 from domain.calendar.installment_schedules import INSTALLMENT_SCHEDULES
-from domain.calendar.invoicing_periods import PeriodHistory, status_of
+from domain.calendar.invoicing_periods import PeriodHistory, next_period_to_bill, status_of
 from domain.calendar.invoicing_terms import InvoicingTerms
 from domain.calendar.payment_plans import PAYMENT_PLANS, PaymentPlan, plan_key
-from domain.calendar.payroll_calendars import PAYROLL_CALENDARS, PayrollCalendar, PayrollVersion
+from domain.calendar.payroll_calendars import (
+    PAYROLL_CALENDARS,
+    DeductionStartShifted,
+    PayrollCalendar,
+    PayrollVersion,
+)
 from domain.calendar.periods import Period
-from domain.errors import refuse
+from domain.calendar.seasonal import is_gap
+from domain.errors import refuse, refuse_if_any
+from domain.invoices.invoice import INVOICE, InvoiceInitialised
 from infrastructure.event_store import streams as stream_store
+from infrastructure.event_store.codec import decoders
 
 _DAY = dt.timedelta(days=1)
 #: Periods of a preview unless told otherwise, and at most.
@@ -69,6 +81,54 @@ class InvoicingPeriod:
     late: bool = strawberry.field(description="Whether the window passed without an invoice.")
     invoice: str | None = strawberry.field(description="Its invoice.")
     frequency: str = strawberry.field(description="The frequency of its sequence.")
+    partial: bool = strawberry.field(description="Whether it is a stub in front of, or cut by, another frequency.")
+    anchor: dt.date = strawberry.field(description="The day from which the periods of its sequence are counted.")
+    corrections: list[str] = strawberry.field(description="PAST_DATE, BUSINESS_DAY, SEQUENCE: why the due date moved.")
+
+
+@strawberry.input(description="Values of an invoicing schedule to try out; what is left out keeps its value.")
+class ProposedSchedule:
+    frequency: str | None = strawberry.field(default=None, description="The invoicing frequency.")
+    due_day_mode: str | None = strawberry.field(default=None, description="How the due day is found.")
+    due_days: list[int] | None = strawberry.field(default=None, description="The due days of CALENDAR_DAY.")
+    day_offset: int | None = strawberry.field(default=None, description="Days added to the period start.")
+    timing: str | None = strawberry.field(default=None, description="ON_TIME, ADVANCE or ARREARS.")
+    due_date_offset: int | None = strawberry.field(default=None, description="Months or cycles between both.")
+    generation_option: str | None = strawberry.field(default=None, description="DAY_OF_MONTH or UNITS_IN_ADVANCE.")
+    generation_day: int | None = strawberry.field(default=None, description="The day of DAY_OF_MONTH.")
+    generation_month_offset: int | None = strawberry.field(default=None, description="Months before the due date's.")
+    generation_units: int | None = strawberry.field(default=None, description="Units of UNITS_IN_ADVANCE.")
+    generation_unit: str | None = strawberry.field(default=None, description="DAYS, WEEKS or MONTHS.")
+    generation_window: int | None = strawberry.field(default=None, description="Units of the generation window.")
+    generation_window_unit: str | None = strawberry.field(default=None, description="DAYS, WEEKS or MONTHS.")
+    advanced_mode: bool | None = strawberry.field(default=None, description="Whether the advanced values apply.")
+    seasonal_billing: bool | None = strawberry.field(default=None, description="Whether there are gap months.")
+    seasonal_gaps: list[int] | None = strawberry.field(default=None, description="The gap months, 1 to 12.")
+    draft_automation: bool | None = strawberry.field(default=None, description="Whether drafts are made.")
+    draft_offset_days: int | None = strawberry.field(default=None, description="Days from draft to generation.")
+
+
+@strawberry.type(description="A version of an account's invoicing schedule (CAL-027).")
+class ScheduleVersion:
+    version: int = strawberry.field(description="Its number, from 1.")
+    author: str = strawberry.field(description="Who stored it.")
+    business_date: dt.date = strawberry.field(description="From when it is meant to hold.")
+    recorded_at: dt.datetime = strawberry.field(description="When it was stored.")
+    frequency: str | None = strawberry.field(description="Its frequency.")
+    due_day_mode: str | None = strawberry.field(description="How its due day is found.")
+    due_days: list[int] = strawberry.field(description="Its due days.")
+    seasonal_gaps: list[int] = strawberry.field(description="Its gap months.")
+    changed: list[str] = strawberry.field(description="The attributes with another value than before.")
+    reset: list[str] = strawberry.field(description="The attributes that a change of frequency reset.")
+    first_day: dt.date | None = strawberry.field(description="The first day of the new sequence of its frequency.")
+
+
+@strawberry.type(description="What the last rewrite did to a deduction start (CAL-119).")
+class DeductionShift:
+    old_start: dt.date = strawberry.field(description="The start before.")
+    new_start: dt.date = strawberry.field(description="The start after.")
+    unit: str = strawberry.field(description="MONTHS or DAYS.")
+    amount: int = strawberry.field(description="By how many; negative: earlier.")
 
 
 @strawberry.type(description="A payroll deduction calendar of an account (CAL-100 to CAL-119).")
@@ -81,41 +141,42 @@ class PayrollDeductions:
     draft: bool = strawberry.field(description="Whether this version waits for confirmation.")
     frozen_to: dt.date | None = strawberry.field(description="Dates up to this day are invoiced and stay.")
     dates: list[dt.date] = strawberry.field(description="Deduction dates to the horizon.")
+    last_shift: DeductionShift | None = strawberry.field(description="The last shift by a rewrite.")
 
 
 @strawberry.type(description="A payment plan (CAL-120).")
 class InstallmentPlan:
-    code: str
-    uri: str
-    description: str
-    type: str
-    frequency: str
-    max_installments: int | None
-    due_day_type: str
-    effective_date: dt.date
+    code: str = strawberry.field(description="Its code.")
+    uri: str = strawberry.field(description="The URI by which purchases name it.")
+    description: str = strawberry.field(description="What it is.")
+    type: str = strawberry.field(description="Its type.")
+    frequency: str = strawberry.field(description="How often an installment is due.")
+    max_installments: int | None = strawberry.field(description="Installments at most; null: as many as fit.")
+    due_day_type: str = strawberry.field(description="What its due days are.")
+    effective_date: dt.date = strawberry.field(description="The first day it may be used.")
     expiration_date: dt.date | None = strawberry.field(description="The first day it may not be used; null: open.")
     status: str = strawberry.field(description="SCHEDULED, AVAILABLE or EXPIRED today.")
 
 
 @strawberry.type(description="What an installment bills of one item.")
 class InstallmentPart:
-    item: str
-    amount: Money
+    item: str = strawberry.field(description="The billable item.")
+    amount: Money = strawberry.field(description="What of the installment is for it.")
 
 
 @strawberry.type(description="An installment of an account (CAL-135).")
 class InstallmentLine:
-    number: int
-    product: str
-    type: str
-    due_date: dt.date
-    amount: Money
-    parts: list[InstallmentPart]
+    number: int = strawberry.field(description="Its number.")
+    product: str = strawberry.field(description="The product it pays for.")
+    type: str = strawberry.field(description="DEPOSIT or INSTALLMENT.")
+    due_date: dt.date = strawberry.field(description="When it is due.")
+    amount: Money = strawberry.field(description="The sum of its parts.")
+    parts: list[InstallmentPart] = strawberry.field(description="Its parts by item.")
     billed_to_date: dt.date | None = strawberry.field(description="Exclusive.")
     state: str = strawberry.field(description="UNBILLED or BILLED.")
     superseded: bool = strawberry.field(description="Whether its invoice was discarded and another one stands for it.")
-    replaces: int | None
-    invoice: str | None
+    replaces: int | None = strawberry.field(description="The superseded installment it stands for.")
+    invoice: str | None = strawberry.field(description="The invoice that billed it.")
 
 
 def _calendar(one: BillingCalendar, default: str | None) -> WorkingCalendar:
@@ -157,14 +218,25 @@ def _history(account: Account) -> PeriodHistory:
     )
 
 
-def _period(account: Account, terms: InvoicingTerms, dates: PeriodDates, today: dt.date) -> InvoicingPeriod:
+def _period(
+    account: Account,
+    terms: InvoicingTerms,
+    dates: PeriodDates,
+    today: dt.date,
+    corrections: Mapping[str, tuple[str, ...]],
+) -> InvoicingPeriod:
     grid, earliest = account.grid, account.earliest_day
     assert grid is not None
     assert earliest is not None
     period = dates.period
     record = account.periods.get(period.start)
-    status = status_of(period, _history(account), account.seasonal_gaps)
+    history = _history(account)
+    if min(dates.draft_date or dates.generation_date, dates.generation_date) <= today:
+        due = next_period_to_bill(grid, earliest, history, account.seasonal_gaps)
+        history = replace(history, opened=frozenset({due.start}))
+    status = status_of(period, history, account.seasonal_gaps)
     invoiced = record is not None and record.status is Recorded.INVOICED
+    sequence = grid.sequences[grid.sequence_index(period.start)]
     return InvoicingPeriod(
         number=grid.number_of(period.start, earliest),
         from_=period.start,
@@ -177,17 +249,113 @@ def _period(account: Account, terms: InvoicingTerms, dates: PeriodDates, today: 
         draft_date=dates.draft_date,
         late=not invoiced and status != "GAP" and is_late(terms.schedule, dates.generation_date, today),
         invoice=record.invoice if record is not None else None,
-        frequency=str(grid.sequences[grid.sequence_index(period.start)].frequency),
+        frequency=str(sequence.frequency),
+        partial=period.partial,
+        anchor=sequence.first_day,
+        corrections=list(corrections.get(record.invoice or "", ())) if record is not None else [],
     )
 
 
-def _periods(context: Context, account: Account, first: Period, count: int) -> list[InvoicingPeriod]:
-    terms = _terms(context, account)
+def _periods(
+    context: Context, account: Account, first: Period, count: int, terms: InvoicingTerms | None = None
+) -> list[InvoicingPeriod]:
+    terms = terms or _terms(context, account)
     today = context.today(account.time_zone)
-    return [_period(account, terms, dates, today) for dates in islice(period_dates(terms, first), count)]
+    found = list(islice(period_dates(terms, first), count))
+    starts = {one.period.start for one in found}
+    invoices = [one.invoice for one in account.periods.values() if one.start in starts and one.invoice is not None]
+    corrections = _corrections(context, invoices)
+    return [_period(account, terms, dates, today, corrections) for dates in found]
 
 
-def _payroll(calendar: PayrollCalendar, version: PayrollVersion, draft: bool) -> PayrollDeductions:
+def _corrections(context: Context, invoices: list[str]) -> dict[str, tuple[str, ...]]:
+    """By invoice, why its due date is not the computed one (CAL-065)."""
+    rows = context.session.fetch(
+        "select payload ->> 'number' as number, payload -> 'due_date_corrections' as corrections from event"
+        " where stream = any(%(streams)s) and type = %(type)s",
+        {"streams": [INVOICE.stream(number) for number in invoices], "type": InvoiceInitialised.__name__},
+    )
+    return {row["number"]: tuple(row["corrections"] or ()) for row in rows}
+
+
+def _proposed(context: Context, account: Account, proposed: ProposedSchedule) -> Account:
+    """The account as it would be with proposed values; refused with the codes a command would be refused with."""
+    given = {name: value for name, value in asdict(proposed).items() if value is not None}
+    change = try_schedule(reading(context), account, given)
+    refuse_if_any(change.problems)
+    grid = change.grid or account.grid
+    return replace(account, schedule=change.schedule, grid=grid)
+
+
+def _schedule_history(context: Context, account: str) -> list[ScheduleVersion]:
+    """The versions of a schedule from the events that stored them, latest first (CAL-027)."""
+    rows = context.session.fetch(
+        "select type, schema_version, payload::text as payload, actor, effective_date, recorded_at, command_id"
+        " from event where stream = %(stream)s and type = any(%(types)s) order by stream_position",
+        {
+            "stream": ACCOUNT.stream(account),
+            "types": [InvoicingScheduleConfigured.__name__, InvoicingFrequencyChanged.__name__],
+        },
+    )
+    versions: list[ScheduleVersion] = []
+    changes: dict[object, InvoicingFrequencyChanged] = {}
+    stored: list[tuple[dict[str, Any], InvoicingScheduleConfigured]] = []
+    for row in rows:
+        happened = decoders[row["type"], row["schema_version"]](row["payload"])
+        if isinstance(happened, InvoicingFrequencyChanged):
+            changes[row["command_id"]] = happened
+        else:
+            stored.append((row, happened))
+    for row, happened in reversed(stored):
+        changed = changes.get(row["command_id"])
+        schedule = happened.schedule
+        versions.append(
+            ScheduleVersion(
+                version=happened.version,
+                author=row["actor"],
+                business_date=row["effective_date"],
+                recorded_at=row["recorded_at"],
+                frequency=None if schedule.frequency is None else str(schedule.frequency),
+                due_day_mode=None if schedule.due_day_mode is None else str(schedule.due_day_mode),
+                due_days=list(schedule.due_days),
+                seasonal_gaps=list(schedule.seasonal_gaps),
+                changed=list(happened.changed),
+                reset=list(changed.reset) if changed is not None else [],
+                first_day=changed.first_day if changed is not None else None,
+            )
+        )
+    return versions
+
+
+def _last_shifts(context: Context, account: str) -> dict[int, DeductionShift]:
+    """By payroll calendar, the last shift of its deduction start."""
+    rows = context.session.fetch(
+        "select payload from event where stream = %(stream)s and type = %(type)s order by stream_position",
+        {"stream": PAYROLL_CALENDARS.stream(account), "type": DeductionStartShifted.__name__},
+    )
+    return {
+        row["payload"]["number"]: DeductionShift(
+            old_start=dt.date.fromisoformat(row["payload"]["old_start"]),
+            new_start=dt.date.fromisoformat(row["payload"]["new_start"]),
+            unit=row["payload"]["unit"],
+            amount=row["payload"]["amount"],
+        )
+        for row in rows
+    }
+
+
+def _is_suppressed(account: Account, day: dt.date) -> bool:
+    """Whether a deduction date lies in a gap period (CAL-094)."""
+    return account.grid is not None and is_gap(account.grid.period_at(day), account.seasonal_gaps)
+
+
+def _payroll(
+    calendar: PayrollCalendar,
+    version: PayrollVersion,
+    draft: bool,
+    dates: list[dt.date],
+    shift: DeductionShift | None,
+) -> PayrollDeductions:
     return PayrollDeductions(
         number=calendar.number,
         status=str(calendar.status),
@@ -196,7 +364,8 @@ def _payroll(calendar: PayrollCalendar, version: PayrollVersion, draft: bool) ->
         payroll_days=list(version.pattern.payroll_days or ()),
         draft=draft,
         frozen_to=version.invoiced_to,
-        dates=list(version.dates),
+        dates=dates,
+        last_shift=shift,
     )
 
 
@@ -258,15 +427,35 @@ class CalendarQueries:
         [(_, folded)] = stream_store.fold_rows(ACCOUNT, rows)
         return schedule_of(folded.state)
 
-    @read("schedule.view", "The dates of the periods to be billed next, 12 unless told, at most 36.")
-    def schedule_preview(self, info: strawberry.Info, account: str, periods: int = _PREVIEW) -> list[InvoicingPeriod]:
+    @read(
+        "schedule.view",
+        "The dates of the periods to be billed next, 12 unless told, at most 36; with `proposed` as they would be, or"
+        " refused with the codes that a change to these values would be refused with.",
+    )
+    def schedule_preview(
+        self,
+        info: strawberry.Info,
+        account: str,
+        periods: int = _PREVIEW,
+        proposed: ProposedSchedule | None = None,
+    ) -> list[InvoicingPeriod]:
         if not 1 <= periods <= _LONGEST_PREVIEW:
             raise refuse("REQUEST_INVALID", f"1 to {_LONGEST_PREVIEW} periods", pointer="/periods")
         state = _account(info.context, account)
+        if proposed is not None:
+            state = _proposed(info.context, state, proposed)
         terms = _terms(info.context, state)
         settled = state.settled_starts()
         first = next(one for one in terms.grid.periods_from(terms.earliest) if one.start not in settled)
-        return _periods(info.context, state, first, periods)
+        return _periods(info.context, state, first, periods, terms)
+
+    @read("schedule.view", "The versions of an account's invoicing schedule, latest first.")
+    def schedule_history(
+        self, info: strawberry.Info, account: str, first: First = DEFAULT_PAGE, after: After = None
+    ) -> Connection[ScheduleVersion]:
+        number = require_account(info.context, account)
+        found = _schedule_history(info.context, number)
+        return page_of(found, f"schedule history {number}", first, after, lambda one: one)
 
     @read("schedule.view", "The invoicing periods of an account from its earliest or a given day on.")
     def invoicing_periods(
@@ -294,15 +483,33 @@ class CalendarQueries:
             return None
         return _periods(info.context, state, terms.grid.period_at(day), 1)[0]
 
-    @read("schedule.view", "The payroll calendars of an account, drafts beside the version in force.")
+    @read(
+        "schedule.view",
+        "The payroll calendars of an account, drafts beside the version in force; dates in gap periods are left out"
+        " unless `gaps`.",
+    )
     def payroll_calendars(
-        self, info: strawberry.Info, account: str, payroll_frequency: str | None = None, inactive: bool = False
+        self,
+        info: strawberry.Info,
+        account: str,
+        payroll_frequency: str | None = None,
+        inactive: bool = False,
+        gaps: bool = False,
     ) -> list[PayrollDeductions]:
-        loaded = info.context.state(PAYROLL_CALENDARS, require_account(info.context, account))
+        number = require_account(info.context, account)
+        loaded = info.context.state(PAYROLL_CALENDARS, number)
         if loaded is None:
             return []
+        state = _account(info.context, number)
+        shifts = _last_shifts(info.context, number)
         return [
-            _payroll(calendar, version, draft)
+            _payroll(
+                calendar,
+                version,
+                draft,
+                [day for day in version.dates if gaps or not _is_suppressed(state, day)],
+                shifts.get(calendar.number),
+            )
             for calendar in loaded.state.by_number.values()
             for version, draft in ((calendar.confirmed, False), (calendar.draft, True))
             if version is not None
