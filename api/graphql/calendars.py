@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 
-from api.graphql.accounts import InvoicingSchedule, require_account, schedule_of
+from api.graphql.accounts import (
+    BillingAccount,
+    InvoicingSchedule,
+    account_of,
+    require_account,
+    resolve_account,
+    schedule_of,
+)
 from api.graphql.context import Context
+from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page_of
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, money
 from application.accounts import try_schedule
@@ -42,6 +52,12 @@ from infrastructure.event_store import streams as stream_store
 from infrastructure.event_store.codec import decoders
 
 _DAY = dt.timedelta(days=1)
+_logger: Final = logging.getLogger(__name__)
+#: An account number of ours or of an older system.
+_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,39}")
+_LINKED: Final = Listing(
+    "accounts on a calendar", "select * from {account} where calendar = %(calendar)s", (("account", False),), ("text",)
+)
 #: Periods of a preview unless told otherwise, and at most.
 _PREVIEW, _LONGEST_PREVIEW = 12, 36
 
@@ -61,6 +77,18 @@ class WorkingCalendar:
     @strawberry.field(description="Whether a day is a working day (CAL-004).")
     def is_working_day(self, day: dt.date) -> bool:
         return self._state.days.is_working_day(day)
+
+    @strawberry.field(description="The accounts that refer to it, by number, each with its schedule (CAL-010).")
+    def linked_accounts(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None
+    ) -> Connection[BillingAccount]:
+        return _LINKED.page(info.context, {"calendar": self.name}, first, after, account_of)
+
+    @strawberry.field(description="What happened to it: who defined, changed or ruled what, and when (CAL-010).")
+    def history(self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None) -> Connection[Event]:
+        condition = "coalesce(payload ->> 'name', payload ->> 'calendar') = %(calendar)s"
+        stream = BILLING_CALENDARS.stream(INSTALLATION)
+        return stream_history(info.context, [stream], first, after, None, condition, {"calendar": self.name})
 
     @strawberry.field(description="How many accounts refer to it (CAL-009).")
     def accounts(self, info: strawberry.Info) -> int:
@@ -517,15 +545,15 @@ class CalendarQueries:
             and payroll_frequency in (None, version.pattern.frequency)
         ]
 
-    @read("payment_plan.view", "One payment plan by code or URI; null when there is none.")
-    def payment_plan(
-        self, info: strawberry.Info, code: str | None = None, uri: str | None = None
-    ) -> InstallmentPlan | None:
-        if (code is None) == (uri is None):
+    @read("payment_plan.view", "One payment plan by code or URI (CAL-139).")
+    def payment_plan(self, info: strawberry.Info, code: str | None = None, uri: str | None = None) -> InstallmentPlan:
+        if (code is None) == (uri is None) or not (code or uri or "").strip():
             raise refuse("REQUEST_INVALID", "a code or a URI", pointer="/code")
         key = plan_key(code) if code is not None else reading(info.context).port(Directory).plan_of_uri(uri or "")
         loaded = None if key is None else info.context.state(PAYMENT_PLANS, key)
-        return None if loaded is None else _plan(loaded.state, info.context.today())
+        if loaded is None or loaded.state is None:
+            raise refuse("ENTITY_NOT_FOUND", "there is no such payment plan", pointer="/code")
+        return _plan(loaded.state, info.context.today())
 
     @read("payment_plan.view", "Payment plans by code: all, or those a purchase on a day may use.")
     def payment_plans(self, info: strawberry.Info, available_on: dt.date | None = None) -> list[InstallmentPlan]:
@@ -550,9 +578,15 @@ class CalendarQueries:
         due_from: dt.date | None = None,
         due_to: dt.date | None = None,
     ) -> Connection[InstallmentLine]:
-        number = require_account(info.context, account)
+        if not _NUMBER.fullmatch(account.strip()):
+            raise refuse("REQUEST_INVALID", "an account number", pointer="/account")
+        found_account = resolve_account(info.context, account)
+        if found_account is None:
+            raise refuse("ENTITY_NOT_FOUND", "there is no such account", pointer="/account")
+        number = found_account
         currency = _account(info.context, number).currency
         loaded = info.context.state(INSTALLMENT_SCHEDULES, number)
+        _logger.info("installment schedule read", extra={"account": number})
         lines = [] if loaded is None else list(loaded.state.by_number.values())
         found = sorted(
             (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import strawberry
@@ -46,17 +47,26 @@ def event_of(row: dict[str, Any]) -> Event:
 
 
 def stream_history(
-    context: Context, streams: list[str], first: First, after: After, as_of: dt.datetime | None
+    context: Context,
+    streams: list[str],
+    first: First,
+    after: After,
+    as_of: dt.datetime | None,
+    condition: str = "true",
+    parameters: Mapping[str, str] | None = None,
 ) -> Connection[Event]:
-    """A page of the events of streams in log order, up to and including a recorded instant (PLT-028)."""
-    fingerprint = fingerprint_of("history", sorted(streams), {"as_of": as_of})
+    """A page of the events of streams in log order, up to and including a recorded instant (PLT-028); only those that
+    meet a condition, SQL over the columns of the log with named parameters."""
+    fingerprint = fingerprint_of(f"history {condition}", sorted(streams), {"as_of": as_of, **(parameters or {})})
     found = check_page(first, after, fingerprint, 2)
     rows = context.session.fetch(
         f"select {EVENT_COLUMNS}, transaction::text as transaction from event where stream = any(%(streams)s)"
+        f" and {condition}"
         " and (%(as_of)s::timestamptz is null or recorded_at <= %(as_of)s)"
         " and (transaction, position) > (%(transaction)s::xid8, %(position)s::bigint)"
         " order by event.transaction, event.position limit %(rows)s",
         {
+            **(parameters or {}),
             "streams": streams,
             "as_of": as_of,
             "transaction": found[0] if found else "0",

@@ -1,0 +1,62 @@
+"""Reads of calendars, payment plans and installments: refused as the rulebook says, and what belongs together shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.scenarios.conftest import World
+
+PLAN = {
+    "code": "M12", "uri": "urn:plan:m12", "description": "Monthly", "type": "MONTHLY", "frequency": "MONTHLY",
+    "max_installments": 12, "due_day_type": "DAY_OF_MONTH", "effective_date": "2025-01-01",
+}  # fmt: skip
+
+
+def _answer(world: World, text: str, *roles: str) -> tuple[Any, set[str]]:
+    """Data and error codes of a query by somebody with these roles."""
+    token = world.system.issuer.token("ann", roles or world.roles)
+    answer = world.client.post("/v1/graphql", json={"query": text}, headers={"Authorization": f"Bearer {token}"}).json()
+    return answer["data"], {error["extensions"]["code"] for error in answer.get("errors", ())}
+
+
+@pytest.mark.rule("CAL-010")
+def test_a_calendar_shows_its_rule_and_the_accounts_with_their_schedules(world: World) -> None:
+    world.calendar()
+    sponsor = world.sponsor()
+    numbers = sorted(world.account(sponsor) for _ in range(2))
+    found, _ = _answer(
+        world,
+        """{ billingCalendar(name: "us") { numberOfDaysAhead accounts history { nodes { type actor recordedAt } }
+             linkedAccounts { nodes { number schedule { frequency dueDays }
+               history { nodes { type actor recordedAt } } } } } }""",
+    )
+    calendar = found["billingCalendar"]
+    assert (calendar["numberOfDaysAhead"], calendar["accounts"]) == (15, 2)
+    assert [one["type"] for one in calendar["history"]["nodes"]] == [
+        "BillingCalendarDefined",
+        "DefaultBillingCalendarSet",
+        "GenerationRuleDefined",
+    ]
+    linked = calendar["linkedAccounts"]["nodes"]
+    assert [one["number"] for one in linked] == numbers
+    assert all(one["schedule"] == {"frequency": "MONTHLY", "dueDays": [1]} for one in linked)
+    assigned = [event for event in linked[0]["history"]["nodes"] if event["type"] == "BillingCalendarAssigned"]
+    assert [event["actor"] for event in assigned] == ["ann"]
+
+
+@pytest.mark.rule("CAL-139")
+def test_plan_and_installment_reads_are_refused_one_by_one(world: World) -> None:
+    world.calendar()
+    account = world.account(world.sponsor())
+    world.do("CreatePaymentPlan", **PLAN)
+    plan, schedule = '{ paymentPlan(code: "%s") { code } }', '{ installmentSchedule(account: "%s") { totalCount } }'
+    assert _answer(world, plan % "m12") == ({"paymentPlan": {"code": "M12"}}, set())
+    assert _answer(world, schedule % account) == ({"installmentSchedule": {"totalCount": 0}}, set())
+    for text, unknown in ((plan, "X"), (schedule, "LB000000026")):
+        assert _answer(world, text % unknown)[1] == {"ENTITY_NOT_FOUND"}
+        assert _answer(world, text % unknown, "HUB")[1] == {"FORBIDDEN"}
+        assert _answer(world, text % "")[1] == {"REQUEST_INVALID"}
+    assert _answer(world, schedule % "no such number")[1] == {"REQUEST_INVALID"}
+    assert _answer(world, "{ paymentPlan { code } }")[1] == {"REQUEST_INVALID"}
