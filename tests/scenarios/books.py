@@ -195,17 +195,15 @@ class Books:
                 assert self.items[credit].billed < 0 < self.items[charge].billed
         periods = [(self.account_of[one], self.period_of[one]) for one, live in self.live.items() if live]
         assert len(periods) == len(set(periods)), "a period has two live invoices"
+        billed: dict[str, int] = defaultdict(int)
+        due: dict[str, int] = defaultdict(int)
+        for (invoice, _), item in self.items.items():
+            if item.billed > 0:
+                billed[invoice] += item.billed
+                due[invoice] += item.billed - item.paid - item.offset
         for invoice, live in self.live.items():
             if live:
-                assert self.status[invoice] is self._status(invoice), invoice
-
-    def _status(self, invoice: str) -> RuntimeStatus:
-        own = [item for (number, _), item in self.items.items() if number == invoice and item.billed > 0]
-        billed = sum(item.billed for item in own)
-        due = sum(item.billed - item.paid - item.offset for item in own)
-        if due == 0:
-            return RuntimeStatus.PAID
-        return RuntimeStatus.ISSUED if due == billed else RuntimeStatus.PARTIALLY_PAID
+                assert self.status[invoice] is _status(billed[invoice], due[invoice]), invoice
 
     def due(self, account: str) -> int:
         """Remaining due of the account's live invoices."""
@@ -223,16 +221,19 @@ class Books:
             if item.account == account and item.billed < 0 and self.live[invoice]
         )
 
-    def billed(self, account: str, member: str, periods: Collection[dt.date]) -> int:
-        """What live invoices carry for the member and these billing periods, named by their first days."""
-        return sum(
-            item.billed
-            for (invoice, _), item in self.items.items()
-            if item.account == account
-            and item.member == member
-            and self.live[invoice]
-            and item.billing_start in periods
-        )
+    def billed(self, account: str, periods: Collection[dt.date]) -> dict[str, int]:
+        """What live invoices carry for these billing periods, named by their first days, by member."""
+        found: dict[str, int] = defaultdict(int)
+        for (invoice, _), item in self.items.items():
+            if item.account == account and self.live[invoice] and item.billing_start in periods:
+                found[item.member] += item.billed
+        return found
+
+
+def _status(billed: int, due: int) -> RuntimeStatus:
+    if due == 0:
+        return RuntimeStatus.PAID
+    return RuntimeStatus.ISSUED if due == billed else RuntimeStatus.PARTIALLY_PAID
 
 
 #: Kinds of moves these books do not know: a history that has them is not for them.
@@ -330,8 +331,9 @@ def check_premium(system: System, books: Books, account: str) -> None:
         state = unit.load(ACCOUNT, account).state
         terms = account_terms(unit, state)
         periods = [period_of(one) for one in state.live_periods()]
-        for number in books.members:
-            record = unit.load(MEMBER_RECORD, number).state
+        carried = books.billed(account, {period.start for period in periods})
+        for number, loaded in unit.read_many(MEMBER_RECORD, books.members).items():
+            record = loaded.state
             if record.is_roll_on_pending:
                 continue
             policy = unit.load(MASTER_POLICY, record.master_policy).state
@@ -345,7 +347,7 @@ def check_premium(system: System, books: Books, account: str) -> None:
                 for period in periods
                 for charge in charges_billed_in(timeline, terms, period)
             )
-            billed = books.billed(account, number, {period.start for period in periods})
+            billed = carried.get(number, 0)
             waiting = books.anyb.get((account, number), 0)
             assert billed + waiting == cost, f"{number}: billed {billed}, not yet billed {waiting}, costs {cost}"
         for invoice, live in books.live.items():
