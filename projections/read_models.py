@@ -3,11 +3,12 @@
 from projections.engine import Projection, ProjectionSet
 from projections.ledger.fold import ledger
 from projections.register.fold import register
+from projections.search.fold import search
 
 #: Folded in the transaction of the command that writes the events.
 INLINE: tuple[Projection, ...] = (register,)
 #: Fed behind the log by the projector.
-FOLLOWING: tuple[Projection, ...] = (ledger,)
+FOLLOWING: tuple[Projection, ...] = (ledger, search)
 
 
 def read_models() -> ProjectionSet:

@@ -18,6 +18,7 @@ from api.graphql.operations import OperationQueries
 from api.graphql.paid_to_date import PaidToDateQueries
 from api.graphql.payments import PaymentQueries
 from api.graphql.scalars import SCALARS
+from api.graphql.search import SearchQueries
 from api.graphql.structure import StructureQueries
 
 #: The rooms' queries. Whoever adds a room adds its class here.
@@ -28,6 +29,7 @@ QUERIES: tuple[type, ...] = (
     MemberQueries,
     CalendarQueries,
     StructureQueries,
+    SearchQueries,
     PaidToDateQueries,
     ExplainQueries,
     LedgerQueries,

@@ -50,3 +50,33 @@ def test_the_structure_of_a_group(world: World) -> None:
     assert found["billingSetup"]["entries"] == [{"key": "sponsor", "account": account, "complete": True}]
     assert found["consolidatedBilling"]["accounts"][0]["balances"]["accountBalance"]["amount"] == "100.00"
     assert {one["state"] for one in found["projections"]} == {"RUNNING"}
+
+
+_FOUND = """
+query ($text: String!, $after: String) {
+  findMembers(text: $text, first: 2, after: $after) { totalCount pageInfo { endCursor hasNextPage }
+    nodes { memberRecord lastName firstName } }
+  findAccounts(name: "northwind") { nodes { number name } }
+}
+"""
+
+
+def test_people_and_accounts_are_found_by_a_part_of_their_names(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    for record, first, last in (
+        ("MR-1", "Bo", "Smith"),
+        ("MR-2", "Ada", "Smithers"),
+        ("MR-3", "Al", "Smith"),
+        ("MR-4", "Cy", "Jones"),
+    ):
+        world.member(policy, record, first_name=first, last_name=last)
+    found = world.query(_FOUND, text="SMITH")
+    assert found["findMembers"]["totalCount"] == 3
+    assert [one["memberRecord"] for one in found["findMembers"]["nodes"]] == ["MR-3", "MR-1"]
+    rest = world.query(_FOUND, text="SMITH", after=found["findMembers"]["pageInfo"]["endCursor"])["findMembers"]
+    assert [one["memberRecord"] for one in rest["nodes"]] == ["MR-2"]
+    assert not rest["pageInfo"]["hasNextPage"]
+    assert world.query(_FOUND, text="100%")["findMembers"]["totalCount"] == 0
+    assert [one["number"] for one in found["findAccounts"]["nodes"]] == [account]
+    assert all(report.equal for report in world.system.rebuilder.verify(["search"]))

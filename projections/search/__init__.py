@@ -1,0 +1,1 @@
+"""Names, to find accounts and people by."""
