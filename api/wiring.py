@@ -43,6 +43,7 @@ from infrastructure.event_store.log import EventLog
 from infrastructure.event_store.log_source import PostgresLogSource
 from infrastructure.files.collecting import ReadingLimits
 from infrastructure.files.reader import read_file
+from infrastructure.housekeeping import Housekeeping
 from infrastructure.imports.references import RegisterReferences
 from infrastructure.imports.store import PostgresImports
 from infrastructure.jobs.accounts import DirectoryAccounts
@@ -143,8 +144,9 @@ class System:
 
     @cached_property
     def scheduler(self) -> Scheduler:
-        """The schedule of the jobs; it also takes up files left half taken in."""
-        return Scheduler(self.jobs, self.clock, resume=(self.imports.resume,))
+        """The schedule of the jobs; it also takes up files left half taken in, and keeps the store."""
+        keeping = Housekeeping(self.database, self.clock, purge=self.rebuilder.purge)
+        return Scheduler(self.jobs, self.clock, resume=(self.imports.resume, keeping.tick))
 
     @cached_property
     def issuer(self) -> SandboxIssuer:
