@@ -41,7 +41,8 @@ days = st.one_of(
     st.integers(0, 240).map(lambda days: FIRST + dt.timedelta(days)),
 )
 annual = st.sampled_from(["0.00", "0.05", "100.00", "365.00", "1000.00", "1200.00", "1234.56", "2400.00"])
-members = st.sampled_from(MEMBERS)
+#: Members by place among those there are.
+members = st.integers(0, len(MEMBERS) - 1)
 coverages = st.sampled_from(["LIFE", "LIFE", "DENTAL"])
 #: Places in a list that grows: the newest most of the time.
 places = st.integers(0, 3)
@@ -66,7 +67,9 @@ class Billing(RuleBasedStateMachine):
         self.account = ""
         self.policy = ""
         self.transactions = itertools.count(1)
+        self.members: list[str] = []
         self.invoices: list[str] = []
+        self.discarded: list[str] = []
         self.payments: list[str] = []
 
     def teardown(self) -> None:
@@ -90,26 +93,28 @@ class Billing(RuleBasedStateMachine):
         assert self.world.head() == before, f"{name} was refused {codes} and wrote"
         return None
 
-    def _transaction(self, name: str, member: str, day: dt.date, **payload: Any) -> dict[str, Any] | None:
+    def _transaction(self, name: str, member: int | str, day: dt.date, **payload: Any) -> dict[str, Any] | None:
         return self._send(
             name,
             transaction_id=f"TX-{next(self.transactions)}",
-            member_record=member,
+            member_record=member if isinstance(member, str) else self.members[member % len(self.members)],
             effective_date=day.isoformat(),
             **payload,
         )
 
     # Members
 
-    @initialize(amounts=st.lists(annual, min_size=1, max_size=2), start=st.sampled_from(["2025-01-01", "2025-01-16"]))
+    @initialize(amounts=st.lists(annual, min_size=2, max_size=3), start=st.sampled_from(["2025-01-01", "2025-01-16"]))
     def begin(self, amounts: list[str], start: str) -> None:
         self.account, self.policy = self.world.group(premium_waiver_source="CLAIMS")
         for member, amount in zip(MEMBERS, amounts, strict=False):
             self.world.member(self.policy, member, start, amount)
+            self.members.append(member)
+        self.generate()
 
-    @rule(member=members, day=days, amount=annual)
+    @rule(member=st.sampled_from(MEMBERS), day=days, amount=annual)
     def new_business(self, member: str, day: dt.date, amount: str) -> None:
-        self._transaction(
+        accepted = self._transaction(
             "ApplyNewBusiness",
             member,
             day,
@@ -117,54 +122,54 @@ class Billing(RuleBasedStateMachine):
             customer=f"P-{member}",
             amounts=[{"coverage": "LIFE", "annual_amount": amount}],
         )
+        if accepted is not None and member not in self.members:
+            self.members.append(member)
 
     @rule(member=members, day=days, amount=annual, coverage=coverages)
-    def amendment(self, member: str, day: dt.date, amount: str, coverage: str) -> None:
+    def amendment(self, member: int, day: dt.date, amount: str, coverage: str) -> None:
         self._transaction(
             "ApplyAmendment", member, day, kinds=["GENERAL"], amounts=[{"coverage": coverage, "annual_amount": amount}]
         )
 
     @rule(member=members, day=days)
-    def cancellation(self, member: str, day: dt.date) -> None:
+    def cancellation(self, member: int, day: dt.date) -> None:
         self._transaction("ApplyCancellation", member, day)
 
-    @rule(member=members, later=st.sampled_from([0, 0, 1, 15, 31]))
-    def reinstatement(self, member: str, later: int) -> None:
-        cancelled = self._cancelled(member)
-        if cancelled is not None:
-            self._transaction("ApplyReinstatement", member, cancelled + dt.timedelta(later))
-
-    @rule(member=members)
-    def rescission(self, member: str) -> None:
-        cancelled = self._cancelled(member)
-        if cancelled is not None:
-            self._transaction("RescindCancellation", member, cancelled)
+    @rule(later=st.sampled_from([None, 0, 1, 15, 31]))
+    def back_from_cancellation(self, later: int | None) -> None:
+        """Rescinded, or reinstated some days later."""
+        for member in self.members:
+            cancelled = cancellation_in_force(self._record(member).transactions)
+            if cancelled is not None:
+                day = cancelled.effective_date
+                if later is None:
+                    self._transaction("RescindCancellation", member, day)
+                else:
+                    self._transaction("ApplyReinstatement", member, day + dt.timedelta(later))
+                return
 
     @rule(member=members, day=days, length=st.integers(1, 70))
-    def waiver(self, member: str, day: dt.date, length: int) -> None:
+    def waiver(self, member: int, day: dt.date, length: int) -> None:
         last = day + dt.timedelta(length)
         self._transaction("ApplyPremiumWaiver", member, day, source="CLAIMS", last_waived_day=last.isoformat())
 
-    @rule(member=members, action=st.sampled_from(["ROLL_ON", "ROLL_ON", "DROP"]), amount=st.none() | annual)
-    def roll_on(self, member: str, action: str, amount: str | None) -> None:
-        waiting = self._record(member).backed_off
-        decisions: list[dict[str, Any]] = []
-        for one in waiting:
-            decision: dict[str, Any] = {"transaction_id": one.transaction_id, "action": action}
-            if amount is not None and action == "ROLL_ON" and one.amounts:
-                decision["amounts"] = [{"coverage": "LIFE", "annual_amount": amount}]
-            decisions.append(decision)
-        if decisions:
-            self._send("InstructRollOn", member_record=member, decisions=decisions)
+    @rule(action=st.sampled_from(["ROLL_ON", "ROLL_ON", "DROP"]), amount=st.none() | annual)
+    def roll_on(self, action: str, amount: str | None) -> None:
+        for member in self.members:
+            waiting = self._record(member).backed_off
+            decisions: list[dict[str, Any]] = []
+            for one in waiting:
+                decision: dict[str, Any] = {"transaction_id": one.transaction_id, "action": action}
+                if amount is not None and action == "ROLL_ON" and one.amounts:
+                    decision["amounts"] = [{"coverage": "LIFE", "annual_amount": amount}]
+                decisions.append(decision)
+            if decisions:
+                self._send("InstructRollOn", member_record=member, decisions=decisions)
 
     def _record(self, member: str) -> MemberRecord:
         with looking(self.world.system) as unit:
             record: MemberRecord = unit.load(MEMBER_RECORD, member).state
             return record
-
-    def _cancelled(self, member: str) -> dt.date | None:
-        found = cancellation_in_force(self._record(member).transactions)
-        return None if found is None else found.effective_date
 
     # Invoices
 
@@ -174,16 +179,27 @@ class Billing(RuleBasedStateMachine):
 
     @rule(back=places)
     def discard(self, back: int) -> None:
-        if back < len(self.invoices):
-            self._send("DiscardInvoice", invoice=self.invoices[-1 - back], reason="Wrong", confirmed=True)
+        invoice = self.invoices[-1 - back % len(self.invoices)] if self.invoices else ""
+        if invoice and self._send("DiscardInvoice", invoice=invoice, reason="Wrong", confirmed=True) is not None:
+            self.discarded.append(invoice)
 
     @rule(back=places)
-    def regenerate(self, back: int) -> None:
-        if back < len(self.invoices):
-            self._issued(self._send("RegenerateInvoice", invoice=self.invoices[-1 - back], confirmed=True))
+    def discard_another(self, back: int) -> None:
+        self.discard(back)
+
+    @precondition(lambda self: self.discarded)
+    @rule(place=places)
+    def regenerate(self, place: int) -> None:
+        invoice = self.discarded[place % len(self.discarded)]
+        self._issued(self._send("RegenerateInvoice", invoice=invoice, confirmed=True))
+
+    @rule(amount=annual, day=days, member=members)
+    def correct_and_generate(self, amount: str, day: dt.date, member: int) -> None:
+        self.amendment(member, day, amount, "LIFE")
+        self.generate()
 
     def _issued(self, result: dict[str, Any] | None) -> None:
-        if result is not None and "invoice" in result:
+        if result is not None:
             self.invoices.append(result["invoice"])
 
     # Money
