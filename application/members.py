@@ -182,7 +182,7 @@ class ApplyNewBusiness(TransactionMembers):
     room="04",
     summary="Apply an amendment",
     rules=("PRM-002", "PRM-061", "PRM-062", "PRM-063", "PRM-102", "PRM-116"),
-    refusals=("AMENDMENT_KIND_CONFLICT", "ROLL_ON_INCOMPLETE", *_COMMON),
+    refusals=("AMENDMENT_KIND_CONFLICT", "ROLL_ON_INCOMPLETE", "CLASS_UNKNOWN", *_COMMON),
     example={
         "transaction_id": "TX-1002",
         "member_record": "MR-1001",
@@ -751,16 +751,17 @@ def dead_letter(
 # --- Handlers --------------------------------------------------------------------------------------------------------
 
 
+def _require_class(policy: MasterPolicy, code: str | None, day: dt.date | None) -> None:
+    """Refuse a class that the policy does not have on the day (MEM-022)."""
+    if code and day and not policy.is_class_valid(code, day):
+        raise refuse("CLASS_UNKNOWN", "the class is not valid on the effective date", pointer="/member_class")
+
+
 @handles(ApplyNewBusiness)
 def apply_new_business(command: ApplyNewBusiness, unit: UnitOfWork) -> Outcome:
     policy = load_policy(unit, command.master_policy)
     state = policy.state
-    if (
-        command.member_class
-        and command.effective_date
-        and not state.is_class_valid(command.member_class, command.effective_date)
-    ):
-        raise refuse("CLASS_UNKNOWN", "the class is not valid on the effective date", pointer="/member_class")
+    _require_class(state, command.member_class, command.effective_date)
     request = _request(
         command,
         TransactionType.NEW_BUSINESS,
@@ -809,6 +810,8 @@ def _of_record(
 
 @handles(ApplyAmendment)
 def apply_amendment(command: ApplyAmendment, unit: UnitOfWork) -> Outcome:
+    _, policy = load_member(unit, command.member_record)
+    _require_class(policy.state, command.member_class, command.effective_date)
     return _of_record(
         command,
         unit,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import strawberry
@@ -27,9 +29,12 @@ from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
 from application.invoices import members_of
 from application.members import invoiced_amounts
-from application.pricing import account_terms
+from application.pricing import account_terms, terms_of_accounts
 from domain.accounts.account import ACCOUNT
+from domain.calendar.frequency import Frequency
+from domain.calendar.periods import ModalGrid
 from domain.errors import refuse
+from domain.members.cascade import CascadeOutcome, CascadeStatus
 from domain.members.events import MemberAnybChanged, ModalPremiumRow, ModalPremiumVersionCreated, VersionStatus
 from domain.members.record import MEMBER_RECORD
 from domain.members.record import MemberRecord as RecordState
@@ -40,6 +45,12 @@ from domain.premium.charges import Charge as DomainCharge
 from domain.premium.explanation import explain_charge
 from domain.premium.timeline import Timeline
 from domain.premium.transactions import ItemKey, PolicyTransaction, TransactionType
+from domain.products.master_policy import (
+    MASTER_POLICY,
+    CascadeResult,
+    MasterPolicyCascadeCompleted,
+    MasterPolicyCascadeStarted,
+)
 from infrastructure.event_store import streams as stream_store
 from infrastructure.event_store.codec import decoders
 
@@ -166,6 +177,38 @@ class MemberRecord:
         loaded = await context.state_of(MEMBER_RECORD, str(self.number))
         assert loaded is not None
         return loaded.state
+
+
+@strawberry.type(description="A modal period of a member record (CAL-101 to CAL-104).")
+class ModalPeriod:
+    from_: dt.date = strawberry.field(name="from", description="Its first day.")
+    to: dt.date = strawberry.field(description="Its last day.")
+    partial: bool = strawberry.field(description="Whether another modality or the end of the term cuts it.")
+    modality: str = strawberry.field(description="The frequency of its premium.")
+    anchor: dt.date = strawberry.field(description="The day from which the modal periods are counted.")
+
+
+@strawberry.type(description="What a master policy transaction did to one member record (PRM-151).")
+class CascadedRecord:
+    member_record: str = strawberry.field(description="The member record.")
+    result: str = strawberry.field(description="APPLIED, SKIPPED or DEAD_LETTERED; a later success counts.")
+    code: str | None = strawberry.field(description="Why it could not be applied at first.")
+
+
+@strawberry.type(description="A master policy transaction on its way through the member records (PRM-150).")
+class Cascade:
+    transaction_id: strawberry.ID = strawberry.field(description="Its id, as the policy system sent it.")
+    type: str = strawberry.field(description="CANCELLATION, RESCIND_CANCELLATION, REINSTATEMENT or REWRITE.")
+    effective_date: dt.date = strawberry.field(description="From when it takes effect.")
+    status: str = strawberry.field(description="RUNNING, COMPLETED or COMPLETED_WITH_ERRORS.")
+    applied: int = strawberry.field(description="Records to which it was applied.")
+    skipped: int = strawberry.field(description="Records that needed nothing.")
+    dead_lettered: int = strawberry.field(description="Records that wait as dead letters.")
+    _results: strawberry.Private[list[CascadedRecord]]
+
+    @strawberry.field(description="The result of each record, by record number.")
+    def results(self, first: First = DEFAULT_PAGE, after: After = None) -> Connection[CascadedRecord]:
+        return page_of(self._results, f"cascade {self.transaction_id}", first, after, lambda one: one)
 
 
 @strawberry.type(description="A member record that waits for decisions on backed-off transactions (PRM-110).")
@@ -327,6 +370,86 @@ def _rows_by_version(
         added = versions.get(made.version, ((), ()))[1]
         versions[made.version] = (shown, (*added, *made.rows))
     return [(version, *parts) for version, parts in versions.items()]
+
+
+def modal_periods_of(
+    timeline: Timeline, accounts: Mapping[str, AccountTerms], first: dt.date, end: dt.date
+) -> list[ModalPeriod]:
+    """The modal periods that share a day with [first, end), whatever is charged in them."""
+    modalities: list[tuple[dt.date, Frequency]] = []
+    for segment in timeline.segments:
+        day = segment.start
+        while segment.in_force and segment.account in accounts and day < segment.end:
+            if segment.modality is not None:
+                modality, day_after = segment.modality, segment.end
+            else:
+                rule = accounts[segment.account].modality_on(day)
+                modality, day_after = rule.modality, min(rule.end, segment.end)
+            modalities.append((day, modality))
+            day = day_after
+    if not modalities:
+        return []
+    terms = timeline.terms
+    grid = ModalGrid(terms.anchor, tuple(modalities), terms.term_expiration)
+    return [
+        ModalPeriod(from_=one.start, to=one.to, partial=one.partial, modality=str(one.modality), anchor=terms.anchor)
+        for one in grid.periods_between(first, end)
+    ]
+
+
+def cascades_of(context: Context, policy: str, transaction_id: str | None) -> list[Cascade]:
+    """The cascades of a policy in order; a record that was applied later, from its dead letter, counts as applied."""
+    rows = context.session.fetch(
+        "select type, schema_version, payload::text as payload from event where stream = %(stream)s"
+        " and type = any(%(types)s) order by stream_position",
+        {
+            "stream": MASTER_POLICY.stream(policy),
+            "types": [MasterPolicyCascadeStarted.__name__, MasterPolicyCascadeCompleted.__name__],
+        },
+    )
+    started: dict[str, MasterPolicyCascadeStarted] = {}
+    results: dict[str, tuple[CascadeResult, ...]] = {}
+    for row in rows:
+        happened = decoders[row["type"], row["schema_version"]](row["payload"])
+        if transaction_id not in (None, happened.transaction_id):
+            continue
+        if isinstance(happened, MasterPolicyCascadeStarted):
+            started[happened.transaction_id] = happened
+        else:
+            results[happened.transaction_id] = happened.results
+    failed = {one.member_record for found in results.values() for one in found if _failed(one.result)}
+    members = {number: loaded.state for number, loaded in context.states(MEMBER_RECORD, sorted(failed)).items()}
+    return [_cascade(one, results.get(name), members) for name, one in started.items()]
+
+
+def _failed(result: str) -> bool:
+    return result == CascadeOutcome.DEAD_LETTERED
+
+
+def _cascade(
+    started: MasterPolicyCascadeStarted, results: tuple[CascadeResult, ...] | None, members: Mapping[str, RecordState]
+) -> Cascade:
+    def told(one: CascadeResult) -> CascadedRecord:
+        result = one.result
+        if _failed(result) and any(
+            receipt.cascade == started.transaction_id for receipt in members[one.member_record].receipts
+        ):
+            result = CascadeOutcome.APPLIED
+        return CascadedRecord(member_record=one.member_record, result=str(result), code=one.code)
+
+    found = [told(one) for one in results or ()]
+    counts = Counter(one.result for one in found)
+    done = CascadeStatus.COMPLETED_WITH_ERRORS if counts[CascadeOutcome.DEAD_LETTERED] else CascadeStatus.COMPLETED
+    return Cascade(
+        transaction_id=strawberry.ID(started.transaction_id),
+        type=started.type,
+        effective_date=started.effective_date,
+        status=str(CascadeStatus.RUNNING if results is None else done),
+        applied=counts[CascadeOutcome.APPLIED],
+        skipped=counts[CascadeOutcome.SKIPPED],
+        dead_lettered=counts[CascadeOutcome.DEAD_LETTERED],
+        _results=found,
+    )
 
 
 # --- Charges ---------------------------------------------------------------------------------------------------------
@@ -571,6 +694,38 @@ class MemberQueries:
             found.items = [item for item in found.items if item.account == account]
             found.total = money(published.total if published else 0, state.currency)
         return found
+
+    @read("modalhistory.view", "The modal periods of a record on some days, whatever is charged in them.")
+    def modal_periods(
+        self,
+        info: strawberry.Info,
+        member_record: str,
+        from_: Annotated[dt.date, strawberry.argument(name="from", description="The first day.")],
+        to: dt.date,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> list[ModalPeriod]:
+        _check_span(from_, to)
+        unit = reading(info.context)
+        for portion in members_of(unit, [member_record]):
+            for member in portion:
+                accounts = {one.account for one in member.record.placements}
+                return modal_periods_of(member.timeline, terms_of_accounts(unit, sorted(accounts)), from_, to + _DAY)
+        raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/memberRecord")
+
+    @read(
+        "modalhistory.view",
+        "How far master policy transactions have come through the member records of a policy, in order of recording.",
+    )
+    def cascade_status(
+        self,
+        info: strawberry.Info,
+        master_policy: str,
+        transaction_id: str | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> list[Cascade]:
+        return cascades_of(info.context, master_policy, transaction_id)
 
     @read("modalhistory.view", "What a record costs on an account in the modal periods of some days.")
     def modal_charges(

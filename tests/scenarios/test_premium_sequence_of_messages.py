@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.scenarios.billing import amend, discard, generate, lines, regenerate
@@ -240,7 +242,7 @@ def test_a_message_sent_again_changes_nothing_and_another_content_is_refused(wor
     assert later["backed_off"] == []
     assert net(world, "MR-1", account, "2025-02-01", "2025-02-28") == ["120.00"]
     key = "the-same-key"
-    cancelled = {"transaction_id": "C-1", "member_record": "MR-1", "effective_date": "2025-06-01"}
+    cancelled: dict[str, Any] = {"transaction_id": "C-1", "member_record": "MR-1", "effective_date": "2025-06-01"}
     one = world.send("ApplyCancellation", key=key, **cancelled)
     two = world.send("ApplyCancellation", key=key, **cancelled)
     assert (one.status_code, one.json()["result"]) == (200, two.json()["result"])
