@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.payments.payment import PaymentReallocated
+from domain.payments.payment import PaymentReallocated, PaymentReceived, SuspenseEntryOpened
 from tests.scenarios.billing import (
     account_now,
     amend,
@@ -152,7 +152,7 @@ def test_what_cannot_be_placed_as_instructed_is_walked_over_the_account(world: W
     assert placed(world, account, payment["record"], invoices) == ("300.00", "0.00", "200.00", "0.00")
 
 
-@pytest.mark.rule("PAY-027", "PAY-029", "PLT-003")
+@pytest.mark.rule("PAY-026")
 def test_the_hub_gets_the_same_answer_for_the_same_reference_and_no_second_payment(world: World) -> None:
     world.on("2024-12-20")
     account, invoices = dues(world, "100")
@@ -299,3 +299,73 @@ def test_only_the_money_of_the_discarded_invoice_comes_loose(world: World) -> No
     assert unapplied(world, account) == cents("140.00")
     assert standing(world, account)[second] == ("PAID", "0.00")
     world.verify()
+
+
+def two_groups(world: World) -> tuple[tuple[str, str], tuple[str, list[str]]]:
+    """BA-1 with one invoice of 600.00, BA-2 with invoices of 250.00 and 200.00."""
+    first, [nine] = dues(world, "600")
+    sponsor = world.sponsor("C-2")
+    policy = world.policy(sponsor, "MP-2")
+    second = world.account(sponsor, in_single_bill_setup=True)
+    world.setup(policy, second)
+    world.member(policy, "MR-2", annual="3000.00")
+    invoices = [generate(world, second)]
+    amend(world, "MR-2", "2025-02-01", ("LIFE", "2400.00"))
+    return (first, nine), (second, [*invoices, generate(world, second)])
+
+
+@pytest.mark.rule("PAY-E06", "PAY-024", "PAY-025", "PAY-026")
+def test_one_hub_payment_for_two_accounts_is_accepted_whole_or_not_at_all(world: World) -> None:
+    world.on("2025-04-20")
+    (first, nine), (second, invoices) = two_groups(world)
+    world.on("2025-05-02")
+    permit(world, False, True, False)
+    body = {
+        "payment_reference": "HUB-1",
+        "amount": "1000.00",
+        "currency": "USD",
+        "method": "CHECK",
+        "check_number": "77",
+        "check_date": "2025-04-28",
+        "reference": "CHK-77",
+        "targets": [
+            {"account": first, "invoice": nine, "amount": "600.00"},
+            {"account": second, "amount": "400.00"},
+        ],
+    }
+    short = [body["targets"][0], {"account": second, "amount": "390.00"}]  # type: ignore[index]
+    before = world.head()
+    assert world.refused("AcceptHubPayment", **(body | {"targets": short}))[1] == ["INSTRUCTION_SUM_MISMATCH"]
+    assert world.head() == before
+    accepted = world.do("AcceptHubPayment", **body)
+    one, other = accepted["records"]
+    assert (one["account"], one["status"], one["allocated"]) == (first, "ALLOCATED", "600.00")
+    assert (other["account"], other["status"], other["explanation"]) == (second, "UNAPPLIED", "PARTIAL_NOT_ALLOWED")
+    assert one["record"] != other["record"]
+    received = world.events(PaymentReceived)
+    assert {event.effective_date.isoformat() for event in received} == {"2025-04-28"}
+    assert {event.record.payment_number for event in received} == {accepted["payment"]}
+    assert [event.record.record_id for event in world.events(SuspenseEntryOpened)] == [other["record"]]
+    assert world.do("AcceptHubPayment", **body) == accepted
+    assert standing(world, first)[nine] == ("PAID", "0.00")
+    assert [standing(world, second)[invoice][0] for invoice in invoices] == ["ISSUED", "ISSUED"]
+    world.verify()
+
+
+@pytest.mark.rule("PAY-024")
+def test_every_fault_of_a_hub_payment_is_told_and_nothing_is_created(world: World) -> None:
+    world.on("2024-12-20")
+    account, _ = dues(world, "100")
+    before = world.head()
+    codes = world.refused(
+        "AcceptHubPayment",
+        payment_reference="HUB-1",
+        amount="100.00",
+        currency="EUR",
+        method="EFT_ACH",
+        token_profile="TP-1",
+        account_holder="Northwind Mills",
+        targets=[{"account": account, "amount": "60.00"}, {"account": "LB000000404", "amount": "40.00"}],
+    )[1]
+    assert set(codes) == {"CURRENCY_MISMATCH", "BILLING_ACCOUNT_NOT_FOUND"}
+    assert world.head() == before
