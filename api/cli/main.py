@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from api.cli.audit import audit
+from api.cli.bench.command import bench
 from api.cli.demo.command import demo
 from api.cli.importing import import_file
 from api.cli.processes import projector, scheduler, serve, worker
@@ -20,6 +21,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.command()(serve)
 app.command()(demo)
+app.command()(bench)
 app.command()(worker)
 app.command()(projector)
 app.command()(scheduler)

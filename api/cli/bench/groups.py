@@ -10,7 +10,7 @@ import datetime as dt
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,14 +86,25 @@ def group(system: System, members: int, coverages: int) -> Group:
     return Group(account, policy, (first, *others))
 
 
+def new_account(system: System) -> str:
+    """An account of a sponsor of its own, without members."""
+    return _account(system, next(_numbers))[0]
+
+
 def events_of(system: System, member: str) -> list[Any]:
     """The domain events of a member record, in order."""
     return [recorded.event for recorded in system.log.streams([MEMBER_RECORD.stream(member)])]
 
 
-def copies(events: Sequence[Any], original: str, copy: str) -> list[Any]:
-    """The events under another member record's number."""
-    return [typed_decoder(type(event))(canonical(event).replace(original.encode(), copy.encode())) for event in events]
+def copier(events: Sequence[Any], original: str) -> Callable[[str], list[Any]]:
+    """Makes the events of other member records from those of one."""
+    kinds = {type(event): typed_decoder(type(event)) for event in events}
+    texts = [(kinds[type(event)], canonical(event)) for event in events]
+
+    def copy(record: str) -> list[Any]:
+        return [decode(text.replace(original.encode(), record.encode())) for decode, text in texts]
+
+    return copy
 
 
 def unit_context(system: System) -> CommandContext:
@@ -126,20 +137,18 @@ def finish(unit: Any, context: CommandContext) -> None:
 
 
 def _copy(system: System, first: str, others: Sequence[str]) -> None:
-    events = events_of(system, first)
-    decoders = [(typed_decoder(type(event)), canonical(event)) for event in events]
+    copy = copier(events_of(system, first), first)
     for start in range(0, len(others), PORTION):
         context = unit_context(system)
         with system.units.begin(context) as unit:
             for other in others[start : start + PORTION]:
-                copied = [decode(text.replace(first.encode(), other.encode())) for decode, text in decoders]
-                unit.append(MEMBER_RECORD, other, copied)
+                unit.append(MEMBER_RECORD, other, copy(other))
             finish(unit, context)
 
 
 def _account(system: System, number: int) -> tuple[str, str]:
     sponsor, policy = f"C-{number}", f"MP-{number}"
-    if number == 1:
+    if _is_empty(system):
         send(
             system,
             "CreateBillingCalendar",
@@ -194,3 +203,8 @@ def _account(system: System, number: int) -> tuple[str, str]:
     send(system, "SaveBillingSetup", setup_ref=setup, entries=[{"account": account}])
     send(system, "IssueBillingSetup", setup_ref=setup)
     return str(account), policy
+
+
+def _is_empty(system: System) -> bool:
+    """Whether nothing was written yet: the calendar is to be made."""
+    return not system.log.head().position

@@ -128,7 +128,7 @@ class Client:
 @contextmanager
 def served(start: dt.date) -> Iterator[tuple[System, Client]]:
     """A service on a throw-away database and a free port, at noon of `start`, and its client."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with throw_away(url) as system:
         assert isinstance(system.clock, MovableClock)
@@ -147,7 +147,8 @@ def served(start: dt.date) -> Iterator[tuple[System, Client]]:
             thread.join(timeout=15)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
