@@ -23,6 +23,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from string import Formatter
 from typing import TYPE_CHECKING
 
 from application.log import RecordedEvent
@@ -59,6 +60,8 @@ class Projection:
     tables: tuple[Table, ...]
     handlers: dict[str, EventHandler] = field(default_factory=dict)
     keys: dict[str, tuple[tuple[str, KeysOf], ...]] = field(default_factory=dict)
+    loaded_tables: set[str] = field(default_factory=set)
+    _statements: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -82,6 +85,7 @@ class Projection:
                     raise ValueError(f"projection {self.name} handles {name} twice")
                 self.handlers[name] = handler
                 self.keys[name] = tuple(keys.items())
+            self.loaded_tables.update(keys)
             return handler
 
         return register
@@ -97,6 +101,15 @@ class Projection:
             if table.name == name:
                 return table
         raise KeyError(f"projection {self.name} has no table {name}")
+
+    def statement(self, schema: str, sql: str) -> tuple[str, tuple[str, ...]]:
+        """A statement with its tables in braces, for the tables of a schema, and the names of those tables."""
+        made = self._statements.get((schema, sql))
+        if made is None:
+            named = tuple(dict.fromkeys(name for _, name, _, _ in Formatter().parse(sql) if name))
+            text = sql.format_map({name: self.table(name).qualified(schema) for name in named})
+            made = self._statements[(schema, sql)] = text, named
+        return made
 
     @property
     def definition(self) -> str:

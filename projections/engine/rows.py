@@ -13,16 +13,15 @@ behind the cache's back, so the tables they change are loaded afresh afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from string import Formatter
 from typing import Any
 
 import psycopg
 
 from application.log import RecordedEvent, UnreadableEvent
 from projections.engine.database import Database, Query, Values, Write
-from projections.engine.projection import Projection, ProjectionError
+from projections.engine.projection import KeysOf, Projection, ProjectionError
 from projections.engine.table import Key
 from projections.engine.table_rows import TableRows
 
@@ -46,12 +45,10 @@ class Rows(dict[str, TableRows]):
 
     __slots__ = (
         "_database",
-        "_declared",
+        "_empty",
         "_limit",
-        "_names",
         "_outdated",
         "_pending",
-        "_statements",
         "projection",
         "schema",
         "undeclared_loads",
@@ -66,17 +63,20 @@ class Rows(dict[str, TableRows]):
         *,
         empty: bool = False,
     ) -> None:
+        super().__init__()
         self.projection = projection
         self.schema = schema
         self.undeclared_loads = 0
         self._database = database
         self._limit = max(cache_limit // len(projection.tables), 1)
-        super().__init__((table.name, TableRows(table, self, empty)) for table in projection.tables)
-        self._names = {table.name: table.qualified(schema) for table in projection.tables}
-        self._declared = {table for pairs in projection.keys.values() for table, _ in pairs}
-        self._statements: dict[str, tuple[str, list[TableRows]]] = {}
+        self._empty = empty
         self._pending: list[Write] = []
         self._outdated = False
+
+    def __missing__(self, name: str) -> TableRows:
+        """A table is prepared when it is first asked for: a command touches few of them."""
+        made = self[name] = TableRows(self.projection.table(name), self, self._empty)
+        return made
 
     # For handlers
 
@@ -87,11 +87,8 @@ class Rows(dict[str, TableRows]):
         `changes` names the tables it changes; rows taken from those before must be taken again. It must give the same
         rows whenever it is repeated on the same rows: no clock, no random values, no `limit` without a complete order.
         """
-        made = self._statements.get(sql)
-        if made is None:
-            named = dict.fromkeys(name for _, name, _, _ in Formatter().parse(sql) if name)
-            made = self._statements[sql] = sql.format_map(self._names), [self[name] for name in named]
-        statement, tables = made
+        statement, named = self.projection.statement(self.schema, sql)
+        tables = [self[name] for name in named]
         changed = [self[name] for name in ((changes,) if isinstance(changes, str) else changes)]
         for table in (*tables, *changed):
             self.seal(table)
@@ -108,7 +105,7 @@ class Rows(dict[str, TableRows]):
     def outdate(self, table: TableRows) -> None:
         """Forget the rows of a table that is going to change behind the cache, and load what comes next anew."""
         table.outdate()
-        if table.name in self._declared:
+        if table.name in self.projection.loaded_tables:
             self._outdated = True
 
     def query_after_writes(self, queries: Sequence[Query], tables: Iterable[TableRows]) -> list[list[Values]]:
@@ -173,14 +170,7 @@ class Rows(dict[str, TableRows]):
     def wanted(self, events: Sequence[RecordedEvent], offset: int = 0) -> dict[str, list[Key]]:
         """The keys by table that the events declare to need and that are not in memory. Raises FoldError."""
         declared: dict[str, list[Key]] = {}
-        plan = {
-            name: [
-                (declared.setdefault(table, []).extend, keys_of) for table, keys_of in pairs if not self[table].whole
-            ]
-            for name, pairs in self.projection.keys.items()
-        }
-        if not declared:
-            return {}
+        plan = _Plan(self, declared)
         index = 0
         try:
             for event in events:
@@ -206,6 +196,23 @@ class Rows(dict[str, TableRows]):
         if wanted:
             tables = [self[name] for name in wanted]
             self.loaded(wanted, self.query_after_writes(self.load_queries(wanted), tables))
+
+
+class _Plan(dict[str, list[tuple[Callable[[Iterable[Key]], None], KeysOf]]]):
+    """What to do with an event of a type, to collect the keys it declares by table; made as types come up."""
+
+    def __init__(self, rows: Rows, declared: dict[str, list[Key]]) -> None:
+        super().__init__()
+        self._rows = rows
+        self._declared = declared
+
+    def __missing__(self, name: str) -> list[tuple[Callable[[Iterable[Key]], None], KeysOf]]:
+        made = self[name] = [
+            (self._declared.setdefault(table, []).extend, keys_of)
+            for table, keys_of in self._rows.projection.keys[name]
+            if not self._rows[table].whole
+        ]
+        return made
 
 
 def _located(error: Exception, index: int, event: RecordedEvent) -> Exception:

@@ -69,7 +69,7 @@ class TableRows:
         self._unknown: set[Key] = set()
         self._deleted: set[Key] = set()
         self._appended = _Appended(table)
-        self._replaced = _Replaced()
+        self._replaced: _Replaced | None = None
         self._increases: dict[str, dict[Key, int]] = {}
         # Rows that a handler may still hold from before a statement.
         self._carried: dict[Key, Row] = {}
@@ -186,13 +186,15 @@ class TableRows:
         belong together and always come together; columns at the front of the key are found fastest.
         """
         names = tuple(equal)
-        if self._new or self._touched or self._deleted or self._increases or self._replaced.names not in ((), names):
+        otherwise = self._replaced is not None and self._replaced.names != names
+        if otherwise or self._new or self._touched or self._deleted or self._increases:
             self._owner.seal(self)
         if self._young or self._old or self._absent or self._whole:
             self._owner.outdate(self)
         group = tuple(equal.values())
         self._appended.drop(names, group)
-        self._replaced.names = names
+        if self._replaced is None:
+            self._replaced = _Replaced(names)
         self._replaced.groups[group] = list(rows)
 
     def find(self, **equal: Any) -> list[Row]:
@@ -243,7 +245,7 @@ class TableRows:
         self._forget_rows()
         self._touched, self._new, self._carried = {}, {}, {}
         self._unknown, self._deleted = set(), set()
-        self._appended, self._replaced, self._increases = _Appended(self._table), _Replaced(), {}
+        self._appended, self._replaced, self._increases = _Appended(self._table), None, {}
         self._stale = []
 
     def outdate(self) -> None:
@@ -278,9 +280,9 @@ class TableRows:
             self._deleted = set()
         rows = self._appended.written()
         if self._replaced:
-            found.append(self._delete_groups())
+            found.append(self._delete_groups(self._replaced))
             rows = [row for group in self._replaced.groups.values() for row in group] + rows
-            self._replaced = _Replaced()
+            self._replaced = None
         if self._increases:
             found += self._increase()
             self._increases = {}
@@ -387,8 +389,8 @@ class TableRows:
             return self._by_row("insert", rows, len(rows))
         return Write(table.copy_in(self._owner.schema), block=copy_block(table.columns, rows), table=table.name)
 
-    def _delete_groups(self) -> Write:
-        table, replaced = self._table, self._replaced
+    def _delete_groups(self, replaced: _Replaced) -> Write:
+        table = self._table
         columns = [table.column(name) for name in replaced.names]
         sql = table.delete_groups(self._owner.schema, replaced.names)
         return Write(sql, _arrays(columns, zip(*replaced.groups, strict=True)), table=table.name)
@@ -428,12 +430,9 @@ class _Replaced:
 
     __slots__ = ("groups", "names")
 
-    def __init__(self) -> None:
-        self.names: tuple[str, ...] = ()
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
         self.groups: dict[tuple[Any, ...], list[Values]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.groups)
 
 
 class _Appended:

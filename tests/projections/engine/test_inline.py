@@ -60,7 +60,7 @@ def test_a_command_rolled_back_leaves_no_row(bench: Workbench) -> None:
 def test_inline_and_following_rows_are_the_same(bench: Workbench) -> None:
     inline_set = toy_set(Mode.INLINE)
     behind = ProjectionSet(
-        Projection(f"{p.name}_behind", p.version, Mode.FOLLOWING, p.tables, p.handlers, p.keys)
+        Projection(f"{p.name}_behind", p.version, Mode.FOLLOWING, p.tables, p.handlers, p.keys, p.loaded_tables)
         for p in inline_set.values()
     )
     bench.rebuilder(ProjectionSet([*inline_set.values(), *behind.values()])).prepare()
