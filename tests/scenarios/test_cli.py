@@ -20,13 +20,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from api.cli.bench import command as bench_command
+from api.cli.bench import groups
+from api.cli.bench.measure import duration, rate
 from api.cli.demo import checks
 from api.cli.demo import command as demo_command
 from api.cli.demo.service import DemoError
 from api.cli.main import app
 from application.files.enrolment import Maintenance
+from infrastructure.event_store.verification import verify_streams
 from infrastructure.postgres.server import EmbeddedServer
 from tests.conftest import throwaway_folder
+from tests.scenarios.conftest import World
 from tests.scenarios.test_imports import ADDED, coverage, enrolment, instruction
 
 ROOT = Path(__file__).parents[2]
@@ -227,3 +232,28 @@ def test_the_check_of_cash_finds_a_lost_cent() -> None:
     assert not checks._cash(found, 12_001).holds
     balances["unapplied"] = {"amount": "19.99"}
     assert not checks._cash(found, 12_000).holds
+
+
+class TestBench:
+    def test_figures_are_written_as_records_and_a_floor_not_reached_is_an_exit_code(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        found = [rate("quick", 50.0, 100.0, "items/s", 0.4), duration("short", 2.0, 1.0, "ms", 0.4)]
+        monkeypatch.setattr(bench_command, "MEASURES", {"some": lambda: found})
+        path = tmp_path / "figures.jsonl"
+        assert CliRunner().invoke(app, ["bench", "--json", str(path)]).exit_code == 0
+        assert [json.loads(line) for line in path.read_text().splitlines()] == [
+            {"name": "quick", "value": 50.0, "floor": 100.0, "ratio": 0.5, "unit": "items/s"},
+            {"name": "short", "value": 2.0, "floor": 1.0, "ratio": 0.5, "unit": "ms"},
+        ]
+        found.append(rate("slow", 39.0, 100.0, "items/s", 0.4))
+        assert CliRunner().invoke(app, ["bench"]).exit_code == 1
+        assert CliRunner().invoke(app, ["bench", "nothing"]).exit_code == 2
+
+    def test_a_group_to_measure_on_is_billed_like_one_that_was_enrolled(self, world: World) -> None:
+        groups.new_account(world.system)
+        measured = groups.group(world.system, members=7, coverages=2)
+        answer = groups.send(world.system, "GenerateInvoice", account=measured.account, confirmed=True)
+        assert (answer.result["lines"], answer.result["total_due"]["amount"]) == (14, "1400.00")
+        assert verify_streams(world.system.database) == []
+        assert all(report.equal for report in world.system.rebuilder.verify(list(world.system.projections)))
