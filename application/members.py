@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -37,7 +37,7 @@ from domain.members.dead_letter import (
     reasons_of,
 )
 from domain.members.decisions import decide, unpark
-from domain.members.record import MEMBER_RECORD, MemberRecord
+from domain.members.record import MEMBER_RECORD, MemberRecord, active_timeline
 from domain.members.requests import (
     NewMember,
     PolicyFacts,
@@ -48,9 +48,11 @@ from domain.members.requests import (
     TransactionRequest,
 )
 from domain.members.rollon import instruct
+from domain.members.rows import rows_of
 from domain.money import AmountFormatError, format_amount, half_up_ratio, parse_amount
 from domain.premium.anyb import InvoicedAmount
 from domain.premium.charges import ChargeKey
+from domain.premium.timeline import OPEN_END
 from domain.premium.transactions import (
     AmendmentKind,
     ItemKey,
@@ -61,6 +63,7 @@ from domain.premium.transactions import (
     TransactionType,
     WaiverSource,
 )
+from domain.premium.validation import PlacedOn, Validation, validate
 from domain.products.master_policy import MasterPolicy, RollOnMode
 
 ShortText = Annotated[str, Field(max_length=100)]
@@ -624,6 +627,8 @@ def process(
         reason = Reason("WAITING", "an earlier message of the record waits", "decide the earlier dead letter first")
         return dead_letter(unit, command, member_record, (reason,), waiting=True)
     member = unit.load(MEMBER_RECORD, member_record)
+    if AmendmentKind.RESUME_BILLING in request.kinds and not member.state.is_roll_on_pending:
+        facts = replace(facts, reconciliation_open=_is_unreconciled(unit, member.state, policy, facts))
     try:
         events = decide(member.state, request, facts)
     except Refusal as refusal:
@@ -635,6 +640,24 @@ def process(
         raise
     after = apply_events(unit, member, events, facts)
     return Outcome(transaction_result(after.state, request.transaction_id, after.version))
+
+
+def _is_unreconciled(unit: UnitOfWork, record: MemberRecord, policy: MasterPolicy, facts: TransactionFacts) -> bool:
+    """Whether the stored premium of the record differs from what its transactions give (PRM-083, PRM-160)."""
+    return bool(record.exists and validation_of(record, policy, facts, unit.today()).discrepancies)
+
+
+def validation_of(record: MemberRecord, policy: MasterPolicy, facts: TransactionFacts, today: dt.date) -> Validation:
+    """Whether what is stored of a record is what its transactions give (PRM-160)."""
+    timeline = active_timeline(
+        record,
+        term_expiration=policy.expiration_date,
+        multiple_sequences=policy.terms.multiple_premium_sequences,
+    )
+    versions = {one.transaction_id: one.version for one in record.transactions if one.version is not None}
+    placed = [PlacedOn(one.account, one.start, one.end or OPEN_END) for one in record.placements]
+    derived = rows_of(timeline, facts.accounts, versions)
+    return validate(timeline, record.rows, derived, facts.accounts, placed, record.effective_date, today)
 
 
 def apply_events(
@@ -896,13 +919,17 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
         "out_of_scope": command.classification == "OUT_OF_SCOPE",
     }
     outcome = _of_record(command, unit, TransactionType.WAIVER_ADD, **stated)
-    others = []
+    others: list[dict[str, object]] = []
+    if "dead_letter" in outcome.result:
+        return outcome  # all or none: the others follow when the message is processed again
     if command.apply_to_all_policies and command.classification == "IN_SCOPE":
         for other in unit.port(Directory).members_of_customer(member.state.customer_number):
             if other != member.identifier and _waivable(unit, other, command):
                 further = command.model_copy(
                     update={"member_record": other, "transaction_id": f"{command.transaction_id}/{other}"}
                 )
+                if command.waiver_id is not None:
+                    stated["waiver_id"] = f"{command.waiver_id}/{other}"
                 others.append(dict(_of_record(further, unit, TransactionType.WAIVER_ADD, **stated).result))
     return Outcome({**outcome.result, "applied_to": others})
 

@@ -13,20 +13,19 @@ from pydantic import Field
 
 from application.command import Command, Identifier, Outcome, command, handles
 from application.invoices import check, discard, issue, open_process
-from application.members import facts_of, load_member, publish
+from application.members import facts_of, load_member, publish, validation_of
 from application.register import Directory, ItemRegister, Placements
 from application.setups import load_policy
-from application.unit_of_work import Loaded, UnitOfWork
+from application.unit_of_work import UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, PeriodStatus, period_of
 from domain.accounts.bill_type import AllocationMode
 from domain.errors import Problem, refuse, refuse_if_any
 from domain.invoices.invoice import INVOICE, GenerationSource, InvoiceRegenerated, check_discardable
-from domain.members.record import MEMBER_RECORD, MemberRecord, active_timeline
-from domain.members.rows import rows_of
+from domain.members.record import MEMBER_RECORD
 from domain.members.waivers import expire_waivers
 from domain.money import format_amount
 from domain.premium.timeline import OPEN_END
-from domain.premium.validation import Discrepancy, PlacedOn, Validation, validate
+from domain.premium.validation import Discrepancy
 
 _FIRST = dt.date.min
 _MEMBERS = Annotated[tuple[Identifier, ...], Field(max_length=1000)]
@@ -143,7 +142,8 @@ def validate_modal_amounts(command: ValidateModalAmounts, unit: UnitOfWork) -> O
             member = unit.load(MEMBER_RECORD, number)
             if member.state.is_roll_on_pending:
                 continue  # the rows are those of the PENDING version until it is decided
-            found = validation_of(unit, member)
+            policy = load_policy(unit, member.state.master_policy).state
+            found = validation_of(member.state, policy, facts_of(unit, policy, number), unit.today())
             validated += 1
             differences += [one for one in found.discrepancies if one.account == account]
             incomplete += found.incomplete
@@ -165,23 +165,6 @@ def validate_modal_amounts(command: ValidateModalAmounts, unit: UnitOfWork) -> O
         },
         warnings=incomplete[:100],
     )
-
-
-def validation_of(unit: UnitOfWork, member: Loaded[MemberRecord]) -> Validation:
-    """Whether what is stored of a record is what its transactions give (PRM-160)."""
-    record = member.state
-    policy = load_policy(unit, record.master_policy).state
-    facts = facts_of(unit, policy, record.number)
-    timeline = active_timeline(
-        record,
-        term_expiration=policy.expiration_date,
-        multiple_sequences=policy.terms.multiple_premium_sequences,
-    )
-    versions = {one.transaction_id: one.version for one in record.transactions if one.version is not None}
-    placed = [PlacedOn(one.account, one.start, one.end or OPEN_END) for one in record.placements]
-    today = unit.today()
-    derived = rows_of(timeline, facts.accounts, versions)
-    return validate(timeline, record.rows, derived, facts.accounts, placed, record.effective_date, today)
 
 
 @handles(ExpirePremiumWaivers)

@@ -203,3 +203,19 @@ def test_a_waiver_with_an_expiration_ends_by_itself_once(world: World) -> None:
     assert [one["state"] for one in shown(world, "MR-1")] == ["EXPIRED"]
     assert generate(world, account) == "INV-00000001"
     world.check(account)
+
+
+@pytest.mark.rule("PRM-083", "PRM-160")
+def test_billing_is_not_resumed_while_the_stored_premium_is_not_what_it_should_be(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    amend(world, "MR-1", "2025-03-16", ("LIFE", "1320.00"))
+    given("StopBilling", world, "MR-1", "2025-04-11", nonforfeiture="REDUCED_PAID_UP")
+    world.do("SetParameter", name="premium.proration_basis", value="MODAL_PERIOD_DAYS")
+    found = world.do("ValidateModalAmounts", accounts=[account])
+    assert found["count"] > 0
+    assert {one["member_record"] for one in found["discrepancies"]} == {"MR-1"}
+    assert told("ResumeBilling", world, "MR-1", "2025-06-16", reason="OTHER") == ["RECONCILIATION_INCOMPLETE"]
+    world.do("SetParameter", name="premium.proration_basis", value="ANNUAL_365")
+    assert given("ResumeBilling", world, "MR-1", "2025-06-16", reason="OTHER")["status"] == "APPLIED"
