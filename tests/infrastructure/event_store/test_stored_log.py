@@ -49,6 +49,7 @@ AWAITING_A_USE_CASE = frozenset(
         "MemberNameEventStale",
         "MemberOverpaymentReleased",
         "MemberRecordRenamed",
+        "PaymentInitiated",
         "PaymentRefundRestored",
         "PaymentRefunded",
         "PayrollCalendarDeactivated",
@@ -57,6 +58,7 @@ AWAITING_A_USE_CASE = frozenset(
         "ReassociationRequired",
         "RefundLockReleased",
         "RefundLockSet",
+        "SecondFactorUsed",
     }
 )
 #: Written by use cases in circumstances that the life of the groups does not contain.
@@ -64,13 +66,8 @@ NOT_LIVED = frozenset(
     {
         "BucketMoved",
         "ContinuationRemoved",
-        "InvoicingPeriodSkipped",
         "MemberOverpaymentAllocated",
         "OpenCreditSetOff",
-        "PaymentInitiated",
-        "PremiumWaiverOutOfScope",
-        "SecondFactorUsed",
-        "SuspenseEntryResolved",
     }
 )
 
