@@ -88,7 +88,6 @@ class DirectoryQueries(_Queries):
         )
         return [row[0] for row in self._rows(sql, {"after": after, "limit": limit})]
 
-
     def plan_of_uri(self, uri: str) -> str | None:
         found: str | None = self._value("select plan from {plan} where uri = %(uri)s", {"uri": uri})
         return found
