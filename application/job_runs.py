@@ -48,28 +48,51 @@ ENDED: Final = frozenset({RunState.COMPLETED, RunState.COMPLETED_WITH_EXCEPTIONS
 class JobDefinition:
     """A job: the command of its items, the refusals that only mean "not in this run", and when it is scheduled.
 
-    `starts_at` is the time of day in the platform's time zone (PLT-052); None: only by hand. `repeats`: the command of
-    an item is given again until its result names what it `skipped`.
+    `payload` makes the command's payload of run and account. `starts_at` is the time of day in the platform's time zone
+    (PLT-052); None: only by hand. `repeats`: the command of an item is given again until its result names what it
+    `skipped`. `privilege` is the one the command needs.
     """
 
     type: JobType
     command: str
+    payload: Callable[[JobRun, str], Mapping[str, Any]]
+    privilege: str = SYSTEM_PRIVILEGE
     skips: frozenset[str] = frozenset()
     starts_at: dt.time | None = None
     repeats: bool = False
+
+
+def _with_dates(run: JobRun, account: str) -> Mapping[str, Any]:
+    """The account, and what its day of the run follows from (PLT-051)."""
+    return {
+        "account": account,
+        "run_started": run.started_at.isoformat() if run.started_at else None,
+        "run_date": run.run_date.isoformat() if run.run_date else None,
+    }
 
 
 #: decision: the job takes all accounts once a day at the calendars' shipped execution time, not each at its own.
 INVOICE_GENERATION: Final = JobDefinition(
     JobType("InvoiceGeneration", "Generate the invoices that are due, account by account"),
     command="GenerateScheduledInvoice",
+    payload=_with_dates,
     skips=frozenset({"HOLD_ACTIVE", "PROCESS_CONFLICT", "CAPABILITY_NOT_AVAILABLE", "NO_INVOICE_REQUIRED"}),
     starts_at=dt.time(6, 0),
     repeats=True,
 )
 
+#: An account without members has nothing to work out, which the command refuses as a request for nothing.
+ANYB_RECALCULATION: Final = JobDefinition(
+    JobType("AnybRecalculation", "Work out anew what is not billed yet, account by account", "anyb.recalculate"),
+    command="RecalculateAnyb",
+    payload=lambda run, account: {"accounts": [account]},
+    privilege="anyb.recalculate",
+    skips=frozenset({"REQUEST_INVALID"}),
+    starts_at=dt.time(2, 0),
+)
+
 JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
-    {definition.type.name: definition for definition in (INVOICE_GENERATION,)}
+    {definition.type.name: definition for definition in (INVOICE_GENERATION, ANYB_RECALCULATION)}
 )
 
 
@@ -230,12 +253,8 @@ class JobRuns:
 
     def execute(self, definition: JobDefinition, run: JobRun, account: str) -> tuple[int, str | None]:
         """Do one item: how many commands had effect, and why it was skipped, if it was. Raises CommandRefused."""
-        principal = _principal(definition.type.name)
-        payload: dict[str, Any] = {
-            "account": account,
-            "run_started": run.started_at.isoformat() if run.started_at else None,
-            "run_date": run.run_date.isoformat() if run.run_date else None,
-        }
+        principal = _principal(definition)
+        payload = definition.payload(run, account)
         effective = 0
         for step in range(STEPS if definition.repeats else 1):
             key = f"job:{run.run_id}:{account}:{step}"
@@ -259,9 +278,10 @@ class JobRuns:
         return self._abort_after
 
 
-def _principal(job: str) -> Principal:
+def _principal(definition: JobDefinition) -> Principal:
     """Who issues a job's commands (PLT-029)."""
-    return Principal("JOB", f"job:{job}", "jobs", frozenset({SYSTEM_PRIVILEGE}), roles=frozenset({Role.SYSTEM.value}))
+    name = f"job:{definition.type.name}"
+    return Principal("JOB", name, "jobs", frozenset({definition.privilege}), roles=frozenset({Role.SYSTEM.value}))
 
 
 @dataclass(slots=True)

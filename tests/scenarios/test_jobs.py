@@ -115,3 +115,31 @@ def test_a_run_takes_the_accounts_it_is_told_to_and_refuses_unknown_ones(world: 
 def test_without_the_privilege_no_job_runs(world: World) -> None:
     refused = world.client.post("/v1/jobs/InvoiceGeneration", json={}, headers=_headers(world, "CCA"))
     assert refused.status_code == 403
+
+
+def test_anyb_is_worked_out_anew_without_new_events_where_nothing_differs(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    assert run_job(world, "AnybRecalculation")["done"] == 0
+    world.member(policy, "MR-1")
+    world.do("GenerateInvoice", account=account, confirmed=True)
+    world.do(
+        "ApplyAmendment",
+        transaction_id="AM-1",
+        member_record="MR-1",
+        effective_date="2025-01-01",
+        kinds=["GENERAL"],
+        amounts=[{"coverage": "LIFE", "annual_amount": "1320.00"}],
+    )
+    before = _last_position(world)
+    run = run_job(world, "AnybRecalculation")
+    assert (run["state"], run["done"], run["failed"]) == ("COMPLETED", 1, 0)
+    assert _last_position(world) == before
+    assert world.client.get("/v1/jobs", headers=_headers(world, "OPS")).json()["jobs"][0]["name"] == "AnybRecalculation"
+
+
+def _last_position(world: World) -> int:
+    with world.system.database.reading() as connection:
+        row = connection.execute("SELECT max(position) FROM event").fetchone()
+    assert row is not None
+    return int(row[0])

@@ -19,7 +19,13 @@ from domain.errors import Problem
 from infrastructure.jobs.store import PostgresRuns
 from infrastructure.postgres.database import Database
 
-JOB = JobDefinition(JobType("Sweep", "Sweep"), "SweepAccount", skips=frozenset({"HELD"}), starts_at=dt.time(6))
+JOB = JobDefinition(
+    JobType("Sweep", "Sweep"),
+    "SweepAccount",
+    payload=lambda run, account: {"account": account},
+    skips=frozenset({"HELD"}),
+    starts_at=dt.time(6),
+)
 JOBS: Mapping[str, JobDefinition] = {"Sweep": JOB}
 OPERATOR = Principal("USER", "olga", "console", frozenset({"job.run"}))
 
