@@ -95,8 +95,9 @@ def types_in(path: Path) -> set[str]:
 
 
 def test_the_newest_log_holds_every_type_of_event_that_can_be_written() -> None:
-    missing = event_classes().keys() - types_in(LOGS[-1])
-    assert missing == AWAITING_A_USE_CASE | NOT_LIVED
+    # The registry also holds what other tests declare.
+    declared = {name for name, cls in event_classes().items() if cls.__module__.startswith("domain.")}
+    assert declared - types_in(LOGS[-1]) == AWAITING_A_USE_CASE | NOT_LIVED
 
 
 @pytest.mark.rule("PLT-024", "PLT-026")
