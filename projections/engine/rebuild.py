@@ -48,7 +48,7 @@ from projections.engine.writer import GenerationWriter
 _logger = logging.getLogger(__name__)
 
 #: Events read at once at most. The larger, the more changes of one row become one write; the memory grows with it.
-MOST_EVENTS: Final = 50_000
+MOST_EVENTS: Final = 25_000
 #: Rows kept in memory from batch to batch, of all projections together; about a kilobyte each.
 CACHED_ROWS: Final = 500_000
 #: Bytes up to which an index is built in the ordinary way, in a moment; larger ones hold up nobody.

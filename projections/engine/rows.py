@@ -90,7 +90,7 @@ class Rows(dict[str, TableRows]):
         statement, named = self.projection.statement(self.schema, sql)
         tables = [self[name] for name in named]
         changed = [self[name] for name in ((changes,) if isinstance(changes, str) else changes)]
-        for table in (*tables, *changed):
+        for table in dict.fromkeys((*tables, *changed)):
             self.seal(table)
         self._pending.append(Write(statement, dict(parameters)))
         for table in changed:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from projections.engine.rows import Rows
 
 
+#: Rows of earlier writes that are watched for a handler that still holds them.
+FEW_HELD = 16
+
+
 class TableRows:
     """The rows of one table, as the handlers of a projection use them."""
 
@@ -297,7 +301,11 @@ class TableRows:
                 self._stored.update(zip(self._new, new, strict=True))
         if self._touched or self._carried:
             found += self._changes()
-        self._carried = {} if last else {**self._new, **self._touched}
+        if last:
+            self._carried = {}
+        elif self._new or self._touched:
+            earlier = self._carried if len(self._carried) < FEW_HELD else {}
+            self._carried = {**earlier, **self._new, **self._touched}
         self._new, self._touched, self._unknown = {}, {}, set()
         return found
 
@@ -362,9 +370,9 @@ class TableRows:
 
     def _changes(self) -> list[Write]:
         """The touched rows that are not as they were: those that exist are updated, of the others it is not known."""
-        touched = {**self._carried, **self._touched}
-        for key in self._new:  # these have just been written as they are
-            touched.pop(key, None)
+        touched = {**self._carried, **self._touched} if self._carried else self._touched
+        for key in touched.keys() & self._new.keys():  # these have just been written as they are
+            touched.pop(key)
         if not touched:
             return []
         keys, rows = list(touched), self._values(touched)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from application.log import RecordedEvent
 from projections.engine import Column, Mode, Projection, Rows, Table, catalogue
 from projections.engine.columns import ColumnValueError
-from projections.engine.database import dedicated
+from projections.engine.database import Write, dedicated
 from projections.engine.writer import GenerationWriter
 from tests.projections.engine.conftest import Workbench
 from tests.projections.engine.laws import rows_in_batches
@@ -304,3 +305,116 @@ def test_another_table_event_or_version_is_another_definition() -> None:
     more_events = Projection("p", 1, Mode.FOLLOWING, (table,))
     more_events.on("ToyNothingHappened")(lambda recorded, rows: None)
     assert len({one.definition, more_events.definition, *(other.definition for other in others)}) == 5
+
+
+THING = Table("thing", (Column("thing", "text"), Column("owner", "text"), Column("count", "bigint")), key=("thing",))
+
+
+def things(handler: Callable[[RecordedEvent, Rows], None]) -> Projection:
+    projection = Projection("things", version=1, mode=Mode.FOLLOWING, tables=(THING,))
+    projection.on(ToyAccountOpened)(handler)
+    return projection
+
+
+def opened(bench: Workbench, *names: str) -> list[RecordedEvent]:
+    bench.commit([ToyAccountOpened(account="A", name=name) for name in names])
+    return bench.events()
+
+
+def thing(name: str, count: int, owner: str = "A") -> dict[str, Any]:
+    return {"thing": name, "owner": owner, "count": count}
+
+
+def test_a_row_changed_on_after_a_statement_over_another_row_of_its_table_is_written(bench: Workbench) -> None:
+    def handler(recorded: RecordedEvent, rows: Rows) -> None:
+        row = thing(recorded.event.name, 1)
+        rows["thing"].put(row)
+        rows["thing"].find(owner="nobody")  # writes what there is so far
+        row["count"] = 2
+
+    rows = rows_in_batches(bench.connect, things(handler), opened(bench, "x", "y"), [2])
+    assert rows["thing"] == ["(x,A,2)", "(y,A,2)"]
+
+
+def test_a_row_taken_before_a_statement_that_changes_its_table_must_not_be_changed_behind_it(bench: Workbench) -> None:
+    def handler(recorded: RecordedEvent, rows: Rows) -> None:
+        row = thing(recorded.event.name, 1)
+        rows["thing"].put(row)
+        rows.execute("update {thing} set count = count + 10", {}, changes="thing")
+        if recorded.event.name == "wrong":
+            row["count"] = 2
+
+    right, wrong = opened(bench, "right", "wrong")
+    assert rows_in_batches(bench.connect, things(handler), [right], [1])["thing"] == ["(right,A,11)"]
+    with dedicated(bench.connect) as connection:
+        writer = GenerationWriter(things(handler), catalogue.create(connection, things(handler)), connection)
+        writer.feed([right, wrong])
+        failure = writer.record.failure
+    assert failure is not None
+    assert failure.position == wrong.position
+    assert failure.message == "a row of thing taken before a statement was changed behind it"
+
+
+def test_increasing_a_row_that_does_not_exist_stops_the_projection(bench: Workbench) -> None:
+    def handler(recorded: RecordedEvent, rows: Rows) -> None:
+        if recorded.event.name == "add":
+            rows["thing"].append("x", "A", 1)
+        else:
+            rows["thing"].increase(recorded.event.name, "count", 5)
+
+    events = opened(bench, "add", "x", "x", "y")
+    for cuts in ([4], [1], [2]):
+        with dedicated(bench.connect) as connection:
+            projection = things(handler)
+            record = catalogue.create(connection, projection)
+            writer = GenerationWriter(projection, record, connection)
+            for start in range(0, 4, cuts[0]):
+                writer.feed(events[start : start + cuts[0]])
+            assert writer.record.failure is not None
+            assert writer.record.failure.position == events[3].position
+            found = connection.execute(f"select * from {THING.qualified(record.schema)}").fetchall()
+            assert found == [("x", "A", 11)]
+            catalogue.drop(connection, writer.record)
+
+
+def test_of_a_group_replaced_again_and_again_only_the_last_state_is_written(bench: Workbench) -> None:
+    def handler(recorded: RecordedEvent, rows: Rows) -> None:
+        rows["thing"].append(f"loose {recorded.event.name}", "A", 0)
+        rows["thing"].replace([(f"{recorded.event.name} {n}", "A", n) for n in range(3)], owner="A")
+        rows["thing"].append(f"{recorded.event.name} more", "A", 9)
+        rows["thing"].append(f"{recorded.event.name} other", "B", 9)
+
+    events = opened(bench, *(f"{n:03d}" for n in range(50)))
+    at_once = rows_in_batches(bench.connect, things(handler), events, [50])
+    assert at_once["thing"][-5:] == ['("049 0",A,0)', '("049 1",A,1)', '("049 2",A,2)', '("049 more",A,9)',
+                                     '("049 other",B,9)']  # fmt: skip
+    assert len(at_once["thing"]) == 4 + 50
+    assert rows_in_batches(bench.connect, things(handler), events, [7]) == at_once
+
+    written: list[Write] = []
+    database = SimpleNamespace(write=written.extend, query=lambda queries: [[] for _ in queries])
+    rows = Rows(things(handler), "schema", database)
+    rows.fold(events)
+    written += rows.take_writes()
+    assert [write.sql.split()[0] for write in written] == ["delete", "insert"]
+
+
+def test_what_was_appended_is_found_and_changed_without_a_query(bench: Workbench) -> None:
+    def handler(recorded: RecordedEvent, rows: Rows) -> None:
+        match recorded.event.name:
+            case "append":
+                rows["thing"].append_columns(3, {"thing": ["x", "y", "z"], "owner": "A", "count": 1})
+            case "change":
+                rows["thing"].require("y")["count"] = 5
+                rows["thing"].put(thing("z", 6))
+            case "delete":
+                rows["thing"].delete("x")
+
+    events = opened(bench, "append", "change", "delete")
+    for cuts in ([3], [1]):
+        rows = rows_in_batches(bench.connect, things(handler), events, cuts)
+        assert rows["thing"] == ["(y,A,5)", "(z,A,6)"]
+    database = SimpleNamespace(write=pytest.fail, query=lambda queries: pytest.fail("a query"))
+    rows_in_memory = Rows(things(handler), "schema", database)
+    rows_in_memory.fold(events[:2])
+    rows_in_memory.take_writes()

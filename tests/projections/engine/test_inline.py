@@ -9,7 +9,11 @@ import uuid
 import psycopg
 import pytest
 
+from application.clock import UuidSource
 from application.log import RecordedEvent
+from domain.aggregate import Aggregate
+from infrastructure.postgres.database import Database
+from infrastructure.unit_of_work import PostgresUnits
 from projections.engine import (
     Column,
     InlineError,
@@ -22,6 +26,7 @@ from projections.engine import (
     Table,
 )
 from projections.engine.inline import INLINE_LOCK
+from tests.conftest import Units
 from tests.projections.engine.conftest import NOON, Workbench
 from tests.projections.engine.toy import (
     History,
@@ -218,3 +223,24 @@ def _count_round_trips(connection: psycopg.Connection) -> list[str]:
     connection.pipeline = counting_pipeline  # type: ignore[method-assign]
     connection.cursor_factory = CountingCursor
     return counted
+
+
+@pytest.mark.rule("BAL-023", "PLT-012")
+def test_the_unit_of_work_commits_events_and_inline_rows_together(bench: Workbench, ids: UuidSource) -> None:
+    projections = toy_set(Mode.INLINE)
+    bench.rebuilder(projections).prepare()
+    account = Aggregate("toy", int, 0, lambda state, event: state + 1)
+    issued = ToyInvoiceIssued(account="A", invoice="I", items=(("M", 100), ("N", 50)))
+    with Database(bench.conninfo) as database:
+        inline = InlineProjections(projections)
+        units = Units(PostgresUnits(database, ids, on_events=inline.run), bench.clock, ids)
+        units.write(lambda unit: unit.append(account, "A", [issued]))
+        paid = [ToyMoneyAllocated(account="A", invoice="I", amounts=((0, n),)) for n in range(1, 101)]
+        answer = units.write(lambda unit: (unit.load(account, "A"), unit.append(account, "A", paid)))
+        assert answer.position == bench.events()[-1].position
+        with units.begin() as unit:  # rolled back: it is never completed
+            unit.append(account, "B", [ToyInvoiceIssued(account="B", invoice="J", items=(("M", 1),))])
+    assert bench.rows(projections) == expected(bench.events())
+    assert bench.query("select paid from read_items_1.item where number = 0") == [(5050,)]
+    [report] = bench.rebuilder(projections).verify(["items"])
+    assert report.equal
