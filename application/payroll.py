@@ -25,11 +25,13 @@ from domain.calendar.payroll_calendars import (
     change,
     confirm,
     define,
+    extend_horizon,
     lock_for_season,
     shift_deduction_starts,
     unlock_after_season,
 )
 from domain.errors import Problem
+from domain.platform.privileges import SYSTEM_PRIVILEGE
 
 _CODES = (
     "BILLING_ACCOUNT_NOT_FOUND",
@@ -101,6 +103,30 @@ class ConfirmPayrollCalendar(Command):
 
     account: Identifier
     payroll_frequency: Frequency
+
+
+@command(
+    privilege=SYSTEM_PRIVILEGE,
+    room="02",
+    summary="Work out the deduction dates of an account up to the horizon of today",
+    rules=("CAL-111",),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND",),
+    example={"account": "LB000000018"},
+)
+class ExtendPayrollCalendars(Command):
+    """What the daily job does for an account; a second time on the same day adds nothing."""
+
+    account: Identifier
+
+
+@handles(ExtendPayrollCalendars)
+def extend_payroll_calendars(command: ExtendPayrollCalendars, unit: UnitOfWork) -> Outcome:
+    account, calendars = _load(unit, command.account)
+    events = extend_horizon(calendars.state, account.identifier, payroll_facts(unit, account.state).horizon)
+    if not events:
+        return Outcome({"account": account.identifier, "added": 0, "skipped": "UNCHANGED"})
+    unit.append(PAYROLL_CALENDARS, account.identifier, events)
+    return Outcome({"account": account.identifier, "added": sum(len(one.added) for one in events)})
 
 
 @handles(DefinePayrollCalendar)

@@ -65,13 +65,14 @@ class ValidateModalAmounts(Command):
     room="04",
     summary="Record the end of waivers whose last day has passed",
     rules=("PRM-095",),
-    refusals=("MEMBER_RECORD_NOT_FOUND",),
+    refusals=("REQUEST_INVALID", "BILLING_ACCOUNT_NOT_FOUND", "MEMBER_RECORD_NOT_FOUND"),
     example={"members": ["MR-1001"]},
 )
 class ExpirePremiumWaivers(Command):
-    """What the daily job does, for members."""
+    """What the daily job does, for members or for all members of an account."""
 
-    members: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=1000)]
+    members: _MEMBERS = ()
+    account: Identifier | None = None
 
 
 @command(
@@ -169,8 +170,16 @@ def validate_modal_amounts(command: ValidateModalAmounts, unit: UnitOfWork) -> O
 
 @handles(ExpirePremiumWaivers)
 def expire_premium_waivers(command: ExpirePremiumWaivers, unit: UnitOfWork) -> Outcome:
+    numbers = set(command.members)
+    if command.account is not None:
+        account = unit.port(Directory).resolve_account(command.account)
+        if account is None:
+            raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer="/account")
+        numbers |= {*unit.port(Placements).members_on(account, _FIRST, OPEN_END)}
+    elif not numbers:
+        raise refuse("REQUEST_INVALID", "members or an account are named", pointer="/members")
     ended: dict[str, list[str]] = {}
-    for number in sorted(set(command.members)):
+    for number in sorted(numbers):
         member, _ = load_member(unit, number)
         events = expire_waivers(member.state, unit.today())
         if events:

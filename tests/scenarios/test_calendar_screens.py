@@ -265,3 +265,41 @@ def calendar_world(database_server: EmbeddedServer, service_template: str) -> It
         world.on("2024-12-20")
         account, _ = world.group()
         yield world, account
+
+
+@pytest.mark.rule("CAL-105", "CAL-106", "CAL-110", "CAL-111", "CAL-113", "CAL-E18", "CAL-E19", "CAL-E21")
+def test_payroll_calendars_are_reviewed_changed_and_rolled_on(world: World) -> None:
+    world.on("2023-12-20")
+    world.calendar()
+    policy = world.policy(world.sponsor(), start="2024-01-01")
+    account = world.account("C-1", in_single_bill_setup=True)
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
+    bare = world.refused("DefinePayrollCalendar", account=account, payroll_frequency="MONTHLY")
+    assert set(bare[1]) == {"PAYROLL_CALENDAR_INCOMPLETE"}
+    wrong = {"account": account, "payroll_frequency": "WEEKLY", "start_date": "2024-01-01", "payroll_days": [8]}
+    assert world.refused("DefinePayrollCalendar", **wrong)[1] == ["PAYROLL_DAY_INVALID"]
+    twins = {**wrong, "payroll_frequency": "SEMI_MONTHLY", "payroll_days": [15, 15]}
+    assert world.refused("DefinePayrollCalendar", **twins)[1] == ["PAYROLL_DAY_INVALID"]
+    ends = {**wrong, "payroll_frequency": "SEMI_MONTHLY", "start_date": "2024-02-01", "payroll_days": [31, 30]}
+    [half] = world.do("DefinePayrollCalendar", **ends)["calendars"]
+    assert half["dates"][:5] == ["2024-02-29", "2024-03-30", "2024-03-31", "2024-04-30", "2024-05-30"]
+    monthly = {**wrong, "payroll_frequency": "MONTHLY", "start_date": "2024-01-10", "payroll_days": [10]}
+    world.do("DefinePayrollCalendar", **monthly)
+    world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="MONTHLY")
+    world.member(policy, "MR-1", start="2024-01-01", payroll_frequency="MONTHLY")
+    invoiced(world, account, 3)
+    changed = {**wrong, "payroll_frequency": "BIWEEKLY", "start_date": "2024-03-22", "payroll_days": [5]}
+    world.do("ChangePayrollCalendar", serving="MONTHLY", **changed)
+    by_draft = {one["draft"]: one for one in payroll(world, account) if one["payrollFrequency"] != "SEMI_MONTHLY"}
+    assert by_draft[False]["payrollFrequency"] == "MONTHLY"  # in force until the new one is confirmed
+    world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="BIWEEKLY")
+    [now] = [one for one in payroll(world, account) if one["payrollFrequency"] == "BIWEEKLY"]
+    assert now["dates"][:6] == [
+        "2024-01-10", "2024-02-10", "2024-03-10", "2024-04-05", "2024-04-19", "2024-05-03",
+    ]  # fmt: skip
+    assert now["frozenTo"] == "2024-03-31"
+    world.on("2024-12-20")
+    assert world.do("ExtendPayrollCalendars", account=account, roles=("SYS",))["added"] > 20
+    assert world.do("ExtendPayrollCalendars", account=account, roles=("SYS",))["added"] == 0
+    assert payroll(world, account)[-1]["dates"][-1] > "2026-12-01"
+    assert world.refused("ExtendPayrollCalendars", account=account)[1] == ["FORBIDDEN"]

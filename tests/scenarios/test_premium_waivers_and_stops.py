@@ -197,7 +197,7 @@ def test_a_waiver_with_an_expiration_ends_by_itself_once(world: World) -> None:
     assert net(world, "MR-1", account, "2025-01-01", "2025-02-28") == ["32.88", "65.10"]
     assert world.do("ExpirePremiumWaivers", members=["MR-1"])["ended"] == {}
     world.on("2025-02-11")
-    assert world.do("ExpirePremiumWaivers", members=["MR-1"])["ended"] == {"MR-1": ["W-1"]}
+    assert world.do("ExpirePremiumWaivers", account=account)["ended"] == {"MR-1": ["W-1"]}
     assert world.do("ExpirePremiumWaivers", members=["MR-1"])["ended"] == {}
     assert "WAIVED" not in record(world, "MR-1")["badges"]
     assert [one["state"] for one in shown(world, "MR-1")] == ["EXPIRED"]
