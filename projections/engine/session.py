@@ -28,6 +28,8 @@ from projections.engine.projection import Mode, ProjectionSet
 #: Milliseconds a query waits for `min_position` unless it says otherwise, and at most.
 DEFAULT_WAIT: Final = 2_000
 LONGEST_WAIT: Final = 10_000
+#: A position that no event will ever have.
+_BEYOND: Final = 2**62
 #: Seconds between looks while waiting.
 _LOOK: Final = 0.02
 
@@ -79,7 +81,7 @@ class ReadSession:
                 last = min(following, key=lambda record: record.place)
                 self._age = last.highest, lag_of(self._log.settled(), last.place, self.as_of)
             else:
-                self._age = self._log.visible(self.connection).head().position, 0
+                self._age = highest_of(self._log.visible(self.connection)), 0
         return self._age
 
 
@@ -149,6 +151,12 @@ class ReadModels:
             live[name].highest for name in names if live[name].mode is Mode.FOLLOWING and live[name].place < place
         ]
         return min(behind) if behind else None
+
+
+def highest_of(reader: LogReader) -> int:
+    """The highest position there is; 0 in an empty log. It need not be that of the last event in log order."""
+    place = reader.place_of(_BEYOND)
+    return 0 if place is None else place.position
 
 
 def lag_of(reader: LogReader, place: LogPosition, now: dt.datetime) -> int:

@@ -16,7 +16,7 @@ from projections.engine.catalogue import Failure, Generation, Purpose, State
 from projections.engine.database import Connections, dedicated
 from projections.engine.log_source import LogSource
 from projections.engine.projection import Mode, ProjectionSet
-from projections.engine.session import lag_of
+from projections.engine.session import highest_of, lag_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,10 @@ class Statuses:
         """Every generation that is not retired, by name."""
         with dedicated(self._connections) as connection:
             records = catalogue.generations(connection)
-            head = self._log.visible(connection).head()
+            visible = self._log.visible(connection)
+            head, highest = visible.head(), highest_of(visible)
         reader = self._log.settled()
-        return [self._status(record, reader, head) for record in records if record.state is not State.RETIRED]
+        return [self._status(record, reader, head, highest) for record in records if record.state is not State.RETIRED]
 
     def ready(self) -> tuple[str, ...]:
         """What keeps this process from taking commands and queries, in words; empty when it is ready."""
@@ -74,10 +75,10 @@ class Statuses:
                 problems.append(f"{name} is of another definition")
         return tuple(problems)
 
-    def _status(self, record: Generation, reader: LogReader, head: LogPosition) -> ProjectionStatus:
+    def _status(self, record: Generation, reader: LogReader, head: LogPosition, highest: int) -> ProjectionStatus:
         projection = self._projections.get(record.name)
         current = record.live and record.mode is Mode.INLINE
-        position = head.position if current else record.highest
+        position = highest if current else record.highest
         return ProjectionStatus(
             name=record.name,
             mode=record.mode,
@@ -89,7 +90,7 @@ class Statuses:
             outdated=projection is None or not record.fits(projection),
             position=position,
             events_seen=record.events_seen,
-            events_behind=0 if current or record.place >= head else max(head.position - position, 1),
+            events_behind=0 if current or record.place >= head else max(highest - position, 1),
             lag_ms=0 if current else lag_of(reader, record.place, self._clock.now()),
             events_per_second=record.events_per_second,
             failure=record.failure,

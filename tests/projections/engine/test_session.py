@@ -97,6 +97,25 @@ def test_inline_rows_show_a_command_at_once_in_any_query(bench: Workbench, mixed
 
 
 @pytest.mark.rule("PLT-071")
+def test_the_position_of_inline_rows_is_the_highest_they_show_whatever_the_order_of_commits(bench: Workbench) -> None:
+    projections = ProjectionSet([balances(Mode.INLINE)])
+    bench.rebuilder(projections).prepare()
+    inline = InlineProjections(projections)
+    with bench.connect() as first, bench.connect() as second:
+        with first.transaction(), second.transaction():
+            first.execute("select pg_current_xact_id()")
+            second.execute("select pg_current_xact_id()")
+            low = bench.append(second, [ToyNothingHappened(note="a lower position in a later transaction")])
+            high = bench.append(first, [ToyInvoiceIssued(account="A", invoice="I", items=())])
+            inline.run(second.cursor(), low)
+            inline.run(first.cursor(), high)
+        assert high[0].position > low[0].position
+        assert high[0].transaction < low[0].transaction
+    with models(bench, projections).session(min_position=high[0].position) as session:
+        assert session.position == high[0].position
+
+
+@pytest.mark.rule("PLT-071")
 def test_a_position_that_commits_late_is_waited_for_although_higher_ones_are_seen(bench: Workbench) -> None:
     projections = ProjectionSet([journal(Mode.FOLLOWING)])
     bench.rebuilder(projections).prepare()
