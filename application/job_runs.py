@@ -66,7 +66,7 @@ def _with_dates(run: JobRun, account: str) -> Mapping[str, Any]:
     """The account, and what its day of the run follows from (PLT-051)."""
     return {
         "account": account,
-        "run_started": run.started_at.isoformat() if run.started_at else None,
+        "run_started": int(run.started_at.timestamp()) if run.started_at else None,
         "run_date": run.run_date.isoformat() if run.run_date else None,
     }
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Annotated, Final
 
-from pydantic import AwareDatetime
+from pydantic import Field
 
 from application.calendars import load_calendars
 from application.clock import civil_date
@@ -30,7 +31,10 @@ from domain.invoices.invoice import GenerationSource
 from domain.invoices.target import target_period
 from domain.platform.privileges import SYSTEM_PRIVILEGE
 
-_MODE = "job.invoice_generation.non_working_day_mode"
+_MODE: Final = "job.invoice_generation.non_working_day_mode"
+#: 1900 to 2199, a day inside it, so that it is a day of these years in every zone.
+_FIRST_INSTANT: Final = int(dt.datetime(1900, 1, 2, tzinfo=dt.UTC).timestamp())
+_LAST_INSTANT: Final = int(dt.datetime(2199, 12, 30, tzinfo=dt.UTC).timestamp())
 
 
 @command(
@@ -48,17 +52,17 @@ _MODE = "job.invoice_generation.non_working_day_mode"
         "PROCESS_CONFLICT",
         "NO_INVOICE_REQUIRED",
     ),
-    example={"account": "LB000000018", "run_started": "2025-02-14T06:00:00Z"},
+    example={"account": "LB000000018", "run_started": 1739512800},
 )
 class GenerateScheduledInvoice(Command):
     """Bills the account's target period if its generation date is reached on `run_date`.
 
-    Without `run_date` it is the account's own today at `run_started` (PLT-051). When nothing is to be billed now, the
-    result names the reason as `skipped` and the command has changed nothing.
+    Without `run_date` it is the account's own today at `run_started`, seconds since 1970 in UTC (PLT-051). When nothing
+    is to be billed now, the result names the reason as `skipped` and the command has changed nothing.
     """
 
     account: Identifier
-    run_started: AwareDatetime
+    run_started: Annotated[int, Field(ge=_FIRST_INSTANT, le=_LAST_INSTANT)]
     run_date: dt.date | None = None
 
 
@@ -68,7 +72,8 @@ def generate_scheduled_invoice(command: GenerateScheduledInvoice, unit: UnitOfWo
     if account.bill_type in (BillType.SELF_BILL, BillType.FLEXIBILL):
         # Payment requests and FlexiBill have selections of their own (doc 06, INV-195).
         raise refuse("CAPABILITY_NOT_AVAILABLE", f"{account.bill_type} accounts are not taken", entity=account.number)
-    run_date = command.run_date or civil_date(command.run_started, account.time_zone)
+    started = dt.datetime.fromtimestamp(command.run_started, dt.UTC)
+    run_date = command.run_date or civil_date(started, account.time_zone)
     period = next(_due_periods(unit, account, run_date), None)
     if period is None:
         return Outcome({"account": account.number, "skipped": "NOT_DUE"})
