@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 
 from domain.members.record import MEMBER_RECORD, MemberRecord, cancellation_in_force
-from domain.money import format_amount
+from domain.money import format_amount, parse_amount
 from infrastructure.postgres.server import EmbeddedServer
 from tests.scenarios.books import check_all, check_snapshots, looking
 from tests.scenarios.conftest import World, fresh_world
@@ -106,7 +106,7 @@ class Billing(RuleBasedStateMachine):
 
     @initialize(amounts=st.lists(annual, min_size=2, max_size=3), start=st.sampled_from(["2025-01-01", "2025-01-16"]))
     def begin(self, amounts: list[str], start: str) -> None:
-        self.account, self.policy = self.world.group(premium_waiver_source="CLAIMS")
+        self.account, self.policy = self.world.group(premium_waiver_source="CLAIMS", multiple_premium_sequences=True)
         for member, amount in zip(MEMBERS, amounts, strict=False):
             self.world.member(self.policy, member, start, amount)
             self.members.append(member)
@@ -130,6 +130,29 @@ class Billing(RuleBasedStateMachine):
         self._transaction(
             "ApplyAmendment", member, day, kinds=["GENERAL"], amounts=[{"coverage": coverage, "annual_amount": amount}]
         )
+
+    @rule(
+        member=members,
+        day=days,
+        shares=st.lists(st.integers(1, 200_000), min_size=1, max_size=3),
+        replacing=st.booleans(),
+    )
+    def premium_sequences(self, member: int, day: dt.date, shares: list[int], replacing: bool) -> None:
+        """A coverage in up to three sequences, of which the third may replace the second."""
+        owner = self.members[member % len(self.members)]
+        sequences: list[dict[str, Any]] = []
+        for number, share in enumerate(shares, start=1):
+            start = "2025-01-16" if number == 1 else day.isoformat()
+            holder = {"party": f"P-{owner}", "annual_amount": format_amount(share, "USD"), "effective_date": start}
+            sequences.append(
+                {"sequence_id": f"SQ-{owner}-{number}", "number": number, "effective_date": start, "holders": [holder]}
+            )
+        if replacing and len(sequences) == 3:
+            replaced = sequences.pop(1)
+            sequences[1]["replaces_sequence_id"] = replaced["sequence_id"]
+        total = sum(parse_amount(one["holders"][0]["annual_amount"], "USD") for one in sequences)
+        amount = {"coverage": "CRITICAL", "annual_amount": format_amount(total, "USD"), "sequences": sequences}
+        self._transaction("ApplyAmendment", member, day, kinds=["GENERAL"], amounts=[amount])
 
     @rule(member=members, day=days)
     def cancellation(self, member: int, day: dt.date) -> None:
