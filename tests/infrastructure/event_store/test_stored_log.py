@@ -54,7 +54,6 @@ AWAITING_A_USE_CASE = frozenset(
         "PaymentRefunded",
         "PayrollCalendarDeactivated",
         "PayrollCalendarUnlocked",
-        "PayrollHorizonExtended",
         "ReassociationRequired",
         "RefundLockReleased",
         "RefundLockSet",
