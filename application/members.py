@@ -810,6 +810,40 @@ def apply_new_business(command: ApplyNewBusiness, unit: UnitOfWork) -> Outcome:
     return outcome
 
 
+#: What Policy and Enrolment may send before the New Business of the record has come through (MEM-085).
+_BEFORE_NEW_BUSINESS = frozenset(
+    {
+        TransactionType.AMENDMENT,
+        TransactionType.CANCELLATION,
+        TransactionType.RESCIND_CANCELLATION,
+        TransactionType.REINSTATEMENT,
+        TransactionType.RENEWAL,
+    }
+)
+
+
+def _kept_for_later(command: TransactionMembers, unit: UnitOfWork, kind: TransactionType) -> Outcome | None:
+    """The dead letter of a message for a record that is not there yet; None when the record may be looked at.
+
+    Behind an earlier message of the record it waits (MEM-093). Decision: an incomplete message and one that a person or
+    another system sends are refused instead, since they name a record that somebody has seen.
+    """
+    number = command.member_record
+    if number is None:
+        return None
+    unit.lock(f"member:{number}")
+    if unit.load(MEMBER_RECORD, number).state.exists:
+        return None
+    if unit.port(PendingLetters).pending(number):
+        reason = Reason("WAITING", "an earlier message of the record waits", "decide the earlier dead letter first")
+        return dead_letter(unit, command, number, (reason,), waiting=True)
+    complete = command.transaction_id is not None and command.effective_date is not None
+    if not complete or kind not in _BEFORE_NEW_BUSINESS or command.origin not in (Origin.POLICY, Origin.ENROLLMENT):
+        return None
+    unknown = Problem("MEMBER_RECORD_UNKNOWN", "no New Business was processed for the member record", "/member_record")
+    return dead_letter(unit, command, number, reasons_of((unknown,)))
+
+
 def _of_record(
     command: TransactionMembers,
     unit: UnitOfWork,
@@ -819,7 +853,11 @@ def _of_record(
     further_accounts: Iterable[str] = (),
     **stated: Any,
 ) -> Outcome:
+    kept = _kept_for_later(command, unit, kind)
+    if kept is not None:
+        return kept
     member, policy = load_member(unit, command.member_record)
+    _require_class(policy.state, stated.get("member_class"), command.effective_date)
     request = _request(
         command,
         kind,
@@ -833,8 +871,6 @@ def _of_record(
 
 @handles(ApplyAmendment)
 def apply_amendment(command: ApplyAmendment, unit: UnitOfWork) -> Outcome:
-    _, policy = load_member(unit, command.member_record)
-    _require_class(policy.state, command.member_class, command.effective_date)
     return _of_record(
         command,
         unit,
@@ -906,6 +942,9 @@ def apply_renewal(command: ApplyRenewal, unit: UnitOfWork) -> Outcome:
 
 @handles(ApplyPremiumWaiver)
 def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outcome:
+    kept = _kept_for_later(command, unit, TransactionType.WAIVER_ADD)
+    if kept is not None:
+        return kept
     member, _ = load_member(unit, command.member_record)
     until = command.end_date
     if command.last_waived_day is not None:

@@ -287,8 +287,10 @@ class _Work:
             elif step.step.action == ADVICE:
                 self._advice(step)
             else:
-                answer = self._execute(step, step.step.action, step.step.payload)
-                self.claimed.settle(step, StepState.DONE, result=_result(answer))
+                told = _result(self._execute(step, step.step.action, step.step.payload))
+                kept = "dead_letter" in told  # a message kept for later waits for a person there (MEM-091)
+                code = told["reasons"][0]["code"] if kept else None
+                self.claimed.settle(step, StepState.QUEUED if kept else StepState.DONE, code=code, result=told)
         except CommandRefused as refused:
             self.claimed.settle(step, StepState.REFUSED, code=refused.code, result=_problems(refused))
         except Exception:

@@ -223,7 +223,10 @@ def test_a_transaction_needs_a_known_member_in_force_within_the_dates_of_its_pol
     amounts = life("1320.00")
     assert told("ApplyAmendment", world, "MR-1", "2025-01-31", amounts=amounts) == ["BEFORE_MEMBER_EFFECTIVE"]
     assert told("ApplyAmendment", world, "MR-1", "2026-01-01", amounts=amounts) == ["OUTSIDE_PRODUCT_DATES"]
-    assert told("ApplyAmendment", world, "MR-7", "2025-03-01", amounts=amounts) == ["MEMBER_RECORD_NOT_FOUND"]
+    early = given("ApplyAmendment", world, "MR-7", "2025-03-01", amounts=amounts)
+    assert (early["status"], [one["code"] for one in early["reasons"]]) == ("DEAD_LETTERED", ["MEMBER_RECORD_UNKNOWN"])
+    waiting = given("ApplyEmploymentChange", world, "MR-7", "2025-03-01", location="L-1")
+    assert waiting["status"] == "WAITING"
     given("ApplyCancellation", world, "MR-1", "2025-06-01")
     for name, stated in (
         ("ApplyAmendment", {"amounts": amounts}),
