@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from application.command import CommandRequest, Principal
+from application.command import FIRST_DAY, LAST_DAY, CommandRequest, Principal, is_day_in_bounds
 from domain.errors import Problem
 
 KEY_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,100}$"
@@ -139,8 +139,9 @@ def _version_fault(value: Any) -> str | None:
 def _date_fault(value: Any) -> str | None:
     try:
         if isinstance(value, str) and _DATE.fullmatch(value) and value.isascii():
-            dt.date.fromisoformat(value)
-            return None
+            if is_day_in_bounds(dt.date.fromisoformat(value)):
+                return None
+            return f"is a day from {FIRST_DAY} to {LAST_DAY}"
     except ValueError:
         pass
     return "is a date YYYY-MM-DD"

@@ -14,16 +14,21 @@ import psycopg
 import structlog
 
 from api.problems import RequestRefused, refused
-from application.dispatch import ConcurrencyError
+from application.dispatch import ConcurrencyError, Layer
 from projections.engine import NotReadyError
 
 log: Final = structlog.get_logger("rollon.api")
 
 
 def refusal_of(failure: Exception) -> RequestRefused:
-    """503 when the database is away or too busy, 500 for everything else; nothing was written either way."""
+    """503 when the database is away or too busy, 400 for a total too large to be kept, 500 for everything else.
+
+    Nothing was written either way.
+    """
     if isinstance(failure, ConcurrencyError | NotReadyError | psycopg.OperationalError):
         return refused(None, "SERVICE_UNAVAILABLE", "the event store is not available", retry_after=1)
+    if isinstance(failure, psycopg.errors.NumericValueOutOfRange):
+        return refused(Layer.COMMAND_VALIDATION, "REQUEST_INVALID", "a total would be larger than can be kept")
     return refused(None, "INTERNAL_ERROR", "the request failed; nothing was changed")
 
 

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from api.edge import Edge
 from api.paths import NameConvertor  # noqa: F401  {job:name}
 from api.problems import RequestRefused, not_found, to_json
+from application.command import FIRST_DAY, LAST_DAY, is_day_in_bounds
 from application.dispatch import Layer
 from application.jobs import JobRun, JobRunner, RunRequest
 from domain.errors import Problem
@@ -101,7 +102,8 @@ def _selection(job: str, value: Any) -> RunRequest:
     ]
     run_date = value.get("run_date")
     if run_date is not None and not _is_date(run_date):
-        problems.append(Problem("REQUEST_INVALID", "the run date is a date YYYY-MM-DD", pointer="/run_date"))
+        message = f"the run date is a date YYYY-MM-DD from {FIRST_DAY} to {LAST_DAY}"
+        problems.append(Problem("REQUEST_INVALID", message, pointer="/run_date"))
     for name in ("accounts", "excluded_accounts"):
         if not _are_accounts(value.get(name) or []):
             message = f"a list of at most {_MAX_ACCOUNTS} account numbers"
@@ -118,7 +120,8 @@ def _selection(job: str, value: Any) -> RunRequest:
 
 def _is_date(value: Any) -> bool:
     try:
-        return isinstance(value, str) and bool(_DATE.fullmatch(value) and dt.date.fromisoformat(value))
+        given = isinstance(value, str) and _DATE.fullmatch(value)
+        return bool(given) and is_day_in_bounds(dt.date.fromisoformat(value))
     except ValueError:
         return False
 

@@ -10,33 +10,54 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from domain.errors import Problem
 
 if TYPE_CHECKING:
     from application.unit_of_work import UnitOfWork
 
-#: Decimal text of an amount, as in PLT-073; the currency's own decimals are checked by the handler.
-AmountText = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,3})?$", examples=["1200.00"])]
+#: Decimal text of an amount, as in PLT-073; the currency's own decimals are checked by the handler. decision: at most
+#: 13 digits before the point, so that totals of many amounts still fit the 64 bits they are kept in.
+AmountText = Annotated[str, Field(pattern=r"^-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,3})?$", examples=["1200.00"])]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"])]
 #: Identifier given by a client or a partner system.
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
+#: The days a client may name, both inclusive. decision: the rulebook sets no bounds. Beyond these a date is a slip or
+#: another system's "never"; periods are counted from it, and those of the years 1 or 9999 are endless or leave the
+#: calendar. What has no end is told by leaving the date out.
+FIRST_DAY: Final = dt.date(1900, 1, 1)
+LAST_DAY: Final = dt.date(2199, 12, 31)
 
-class Command(BaseModel):
-    """Base of every command's payload: immutable, no unknown members, nothing coerced."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_strip_whitespace=False)
+def is_day_in_bounds(day: dt.date) -> bool:
+    """Whether a client may name the day."""
+    return FIRST_DAY <= day <= LAST_DAY
 
 
 class Part(BaseModel):
-    """Base of a structured member of a command."""
+    """Base of a structured member of a command: immutable, no unknown members, nothing coerced, dates in bounds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @field_validator("*")
+    @classmethod
+    def _dates_in_bounds(cls, value: Any) -> Any:
+        days = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(day, dt.date) and not is_day_in_bounds(day) for day in days):
+            raise PydanticCustomError("day_out_of_bounds", f"Input should be a day from {FIRST_DAY} to {LAST_DAY}")
+        return value
+
+
+class Command(Part):
+    """Base of every command's payload."""
+
+    model_config = ConfigDict(str_strip_whitespace=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NewType
+import datetime as dt
+import re
+from typing import Any, Final, NewType
 
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
+from application.command import FIRST_DAY, LAST_DAY, is_day_in_bounds
 from domain.money import format_amount
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 #: A position of the event log.
 Position = NewType("Position", int)
@@ -21,8 +26,17 @@ def _position(value: Any) -> int:
     return value
 
 
+def _date(value: Any) -> dt.date:
+    if isinstance(value, str) and _DATE.fullmatch(value) and is_day_in_bounds(day := dt.date.fromisoformat(value)):
+        return day
+    raise ValueError(f"a date has the form YYYY-MM-DD, from {FIRST_DAY} to {LAST_DAY}")
+
+
 #: How the schema shows them.
 SCALARS: dict[object, ScalarDefinition] = {
+    dt.date: strawberry.scalar(
+        name="Date", description="Date (isoformat)", serialize=dt.date.isoformat, parse_value=_date
+    ),
     Position: strawberry.scalar(
         name="Position",
         description="A position of the event log: a whole number of up to 63 bits.",

@@ -1,0 +1,153 @@
+"""Values that no business has: refused with their names, never a failure of the service, and nothing is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from api.failures import refusal_of
+from application.command import CommandRegistry
+from tests.scenarios.conftest import World
+
+FAR, EARLY = "9999-12-31", "0001-01-01"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_AMOUNT = re.compile(r"-?\d+\.\d+")
+#: What is sent instead of a member, by what it is.
+_DATES = (FAR, "9999-12-01", EARLY, "\uff12\uff10\uff12\uff15-01-01")
+_AMOUNTS = ("9" * 40 + ".00", "1E400", "NaN", "1.001", "\uff11.00")
+_NUMBERS = (-1, 2**63 - 1)
+_TEXTS = ("A" * 5000, "\u202e\u0130\U0001f469\u200d\U0001f467", "%s{0}';--")
+_OTHERS: tuple[Any, ...] = (None, [{}], {"": 1})
+
+
+def strange(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Each place in a JSON value, with what does not belong there."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from strange(member, (*path, name))
+    elif isinstance(value, list) and value:
+        yield from strange(value[0], (*path, 0))
+    if isinstance(value, str):
+        wrong: tuple[Any, ...] = _DATES if _DATE.fullmatch(value) else _AMOUNTS if _AMOUNT.fullmatch(value) else _TEXTS
+    else:
+        wrong = _NUMBERS if isinstance(value, int) and not isinstance(value, bool) else _OTHERS
+    yield from ((path, one) for one in wrong if path)
+
+
+def replaced(value: Any, path: tuple[str | int, ...], new: Any) -> Any:
+    """The JSON value with another one at that place."""
+    if not path:
+        return new
+    if isinstance(value, list):
+        return [replaced(value[0], path[1:], new), *value[1:]]
+    return {**value, path[0]: replaced(value[path[0]], path[1:], new)}
+
+
+@pytest.fixture
+def group(world: World) -> tuple[World, dict[str, str]]:
+    """A group with a member and an invoice; the examples' names of objects and theirs."""
+    account, policy = world.group()
+    world.member(policy)
+    world.do("GenerateInvoice", account=account, confirmed=True)
+    return world, {"account": account, "member_record": "MR-1", "master_policy": policy, "invoice": "INV-00000001"}
+
+
+@pytest.mark.rule("PLT-014")
+@pytest.mark.parametrize("room", sorted({kind.room for kind in CommandRegistry.types.values() if kind.example}))
+def test_no_strange_value_makes_a_command_fail(group: tuple[World, dict[str, str]], room: str) -> None:
+    world, names = group
+    sent = 0
+    for name, kind in CommandRegistry.types.items():
+        if kind.room != room:
+            continue
+        example = {member: names.get(member, value) for member, value in kind.example.items()}
+        for path, value in strange(example):
+            before = world.head()
+            response = world.send(name, **replaced(example, path, value))
+            assert response.status_code < 500, (name, path, value, response.text)
+            assert response.status_code == 200 or world.head() == before, (name, path, value)
+            sent += 1
+    assert sent > 0
+
+
+@pytest.mark.rule("PLT-014", "PLT-018")
+@pytest.mark.parametrize("day", [FAR, EARLY, "2200-01-01", "1899-12-31"])
+def test_days_no_calendar_reaches_are_each_named(group: tuple[World, dict[str, str]], day: str) -> None:
+    world, _ = group
+    before = world.head()
+    response = world.send(
+        "ApplyPremiumWaiver",
+        transaction_id="TX-1",
+        member_record="MR-1",
+        source="CLAIMS",
+        effective_date=day,
+        last_waived_day=day,
+        envelope={"effective_date": day},
+    )
+    assert response.status_code == 400
+    assert [problem["pointer"] for problem in response.json()["problems"]] == ["/effective_date"]
+    response = world.send(
+        "ApplyPremiumWaiver",
+        transaction_id="TX-1",
+        member_record="MR-1",
+        source="CLAIMS",
+        effective_date=day,
+        last_waived_day=day,
+    )
+    assert response.status_code == 400
+    assert {problem["code"] for problem in response.json()["problems"]} == {"REQUEST_INVALID"}
+    assert [problem["pointer"] for problem in response.json()["problems"]] == ["/effective_date", "/last_waived_day"]
+    assert world.head() == before
+
+
+def test_a_job_runs_for_no_day_out_of_reach(world: World) -> None:
+    token = world.system.issuer.token("olga", ("OPS",), second_factor=True)
+    for day in (FAR, EARLY):
+        response = world.client.post(
+            "/v1/jobs/InvoiceGeneration", json={"run_date": day}, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert response.status_code == 400
+        assert [problem["pointer"] for problem in response.json()["problems"]] == ["/run_date"]
+
+
+@pytest.mark.parametrize("day", [FAR, EARLY, "20250101", "2025-W01-1"])
+def test_a_query_names_no_day_out_of_reach(group: tuple[World, dict[str, str]], day: str) -> None:
+    world, names = group
+    token = world.system.issuer.token("ann", world.roles)
+    answer = world.client.post(
+        "/v1/graphql",
+        json={
+            "query": 'query($account: String!, $day: Date!) { explainCharge(memberRecord: "MR-1", account: $account,'
+            ' coverage: "LIFE", periodStart: $day) { basis } }',
+            "variables": {"account": names["account"], "day": day},
+        },
+        headers={"Authorization": f"Bearer {token}"},
+    ).json()
+    assert answer["errors"][0]["extensions"]["code"] == "REQUEST_INVALID"
+
+
+@pytest.mark.rule("PLT-073")
+def test_an_amount_has_at_most_thirteen_digits_before_the_point(group: tuple[World, dict[str, str]]) -> None:
+    world, names = group
+    payment: dict[str, Any] = {
+        "account": names["account"],
+        "method": "CHECK",
+        "check_number": "1",
+        "check_date": "2025-01-01",
+    }
+    before = world.head()
+    refused = world.send("ApplyPayment", amount="10000000000000.00", reference="CHK-1", **payment)
+    assert refused.status_code == 400
+    assert world.head() == before
+    world.do("ApplyPayment", amount="9999999999999.99", reference="CHK-2", **payment)
+    world.check(names["account"])
+
+
+def test_a_total_that_cannot_be_kept_is_a_refusal() -> None:
+    refusal = refusal_of(psycopg.errors.NumericValueOutOfRange("bigint out of range"))
+    assert (refusal.status, refusal.code) == (400, "REQUEST_INVALID")
+    assert refusal_of(ValueError("any other")).status == 500
