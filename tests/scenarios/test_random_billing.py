@@ -111,6 +111,7 @@ class Billing(RuleBasedStateMachine):
             self.world.member(self.policy, member, start, amount)
             self.members.append(member)
         self.generate()
+        self.payment(15_000)
 
     @rule(member=st.sampled_from(MEMBERS), day=days, amount=annual)
     def new_business(self, member: str, day: dt.date, amount: str) -> None:
@@ -244,28 +245,33 @@ class Billing(RuleBasedStateMachine):
         if result is not None:
             self.payments.append(result["payment"])
 
+    @precondition(lambda self: self.payments)
     @rule(back=places, invoice=st.none() | places)
     def unallocation(self, back: int, invoice: int | None) -> None:
-        if back < len(self.payments) and (invoice is None or invoice < len(self.invoices)):
+        if invoice is None or invoice < len(self.invoices):
             chosen = {} if invoice is None else {"invoices": [self.invoices[-1 - invoice]]}
-            self._send("UnallocatePayment", record=self.payments[-1 - back], reason="MISAPPLIED", **chosen)
+            self._send(
+                "UnallocatePayment", record=self.payments[-1 - back % len(self.payments)], reason="MISAPPLIED", **chosen
+            )
 
+    @precondition(lambda self: self.payments)
     @rule(back=places, invoice=places, amount=st.integers(1, 30_000))
     def allocation(self, back: int, invoice: int, amount: int) -> None:
-        if back < len(self.payments) and invoice < len(self.invoices):
+        if invoice < len(self.invoices):
             self._send(
                 "AllocatePayment",
-                record=self.payments[-1 - back],
+                record=self.payments[-1 - back % len(self.payments)],
                 targets=[
                     {"kind": "INVOICE", "invoice": self.invoices[-1 - invoice], "amount": format_amount(amount, "USD")}
                 ],
                 remainder="KEEP_UNAPPLIED",
             )
 
+    @precondition(lambda self: self.payments)
     @rule(back=places, source=places, towards=places)
     def reallocation(self, back: int, source: int, towards: int) -> None:
-        if back < len(self.payments) and max(source, towards) < len(self.invoices):
-            record, invoice = self.payments[-1 - back], self.invoices[-1 - source]
+        if max(source, towards) < len(self.invoices):
+            record, invoice = self.payments[-1 - back % len(self.payments)], self.invoices[-1 - source]
             books = check_all(self.world.system, self.account)
             amount = sum(part for (number, _), part in books.records[record].items.items() if number == invoice)
             if amount:
@@ -285,9 +291,9 @@ class Billing(RuleBasedStateMachine):
 
     @rule(back=places, declined=st.booleans())
     def withdrawal(self, back: int, declined: bool) -> None:
-        if back < len(self.payments):
+        if self.payments:
             name, reason = ("DeclinePayment", "INSUFFICIENT_FUNDS") if declined else ("ReversePayment", "ENTRY_ERROR")
-            self._send(name, payment=self.payments[-1 - back], reason=reason)
+            self._send(name, payment=self.payments[-1 - back % len(self.payments)], reason=reason)
 
     # Time
 
