@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 import psycopg
@@ -53,6 +53,7 @@ from infrastructure.jobs.store import PostgresRuns
 from infrastructure.jobs.threads import BackgroundWork
 from infrastructure.postgres.clock import PostgresClockOffset
 from infrastructure.postgres.command_records import PostgresAuditTrail
+from infrastructure.postgres.connection import StoreConnection
 from infrastructure.postgres.database import Database, connect
 from infrastructure.postgres.migrate import migrate
 from infrastructure.postgres.server import EmbeddedServer
@@ -223,9 +224,11 @@ class System:
 
     def _port(self, queries: Any) -> PortFactory:
         def make(connection: psycopg.Connection[Any]) -> Any:
-            schema = self.inline.schemas(connection)[register.name]
-            tables = {table.name: f'"{schema}"."{table.name}"' for table in register.tables}
-            return queries(connection.cursor(), tables)
+            scratch = cast(StoreConnection, connection).scratch
+            if register.name not in scratch:
+                schema = self.inline.schemas(connection)[register.name]
+                scratch[register.name] = {table.name: f'"{schema}"."{table.name}"' for table in register.tables}
+            return queries(connection.cursor(), scratch[register.name])
 
         return make
 

@@ -166,6 +166,7 @@ class PostgresUnitOfWork:
         self._locked: set[str] = set()
         self._locked_before: set[str] = set()
         self.begun = False
+        connection.scratch = {}
         self._enter(context)
 
     # The command's circumstances

@@ -62,6 +62,8 @@ class StoreConnection(psycopg.Connection[Row]):
         self._poll = select.poll()
         self._poll.register(self.pgconn.socket, select.POLLIN)
         self._transformer: Transformer | None = None
+        #: What whoever holds the connection keeps with it for the length of one unit of work.
+        self.scratch: dict[str, Any] = {}
 
     def _deallocate(self, name: bytes | None) -> PQGen[None]:
         # After a DROP, ALTER or ROLLBACK psycopg forgets what it prepared itself with DEALLOCATE ALL, which takes the
