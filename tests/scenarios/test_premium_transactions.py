@@ -263,6 +263,7 @@ def test_a_rewritten_policy_makes_everything_before_it_obsolete(world: World) ->
     april = generate(world, account)
     assert sorted(one[3] for one in lines(world, account, april)) == ["-10.00", "100.00"]
     world.check(account)
+    world.verify()
 
 
 @pytest.mark.rule("CAL-042", "INV-130", "INV-131")
