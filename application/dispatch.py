@@ -295,14 +295,10 @@ def canonical_json(value: object) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-def validate_payload(model: type[Command], payload: Mapping[str, Any]) -> Command:
-    """The command of a payload of JSON values. Raises a Refusal with every malformed, unknown or missing member, each a
-    `REQUEST_INVALID` with its JSON pointer, in the order of the model's fields (PLT-014, PLT-018)."""
-    return _validated(model, payload, canonical_json(payload))
-
-
 def _validated(model: type[Command], payload: Mapping[str, Any], text: bytes) -> Command:
-    """The command of a payload and its JSON text."""
+    """The command of a payload of JSON values, and of its JSON text. Raises a Refusal with every malformed, unknown or
+    missing member, each a `REQUEST_INVALID` with its JSON pointer, in the order of the model's fields (PLT-014,
+    PLT-018)."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:

@@ -100,12 +100,6 @@ def half_up_ratio(numerator: int, denominator: int) -> int:
     return -((-2 * numerator + denominator) // (2 * denominator))
 
 
-def split_evenly(minor: int, parts: int) -> tuple[int, ...]:
-    """Split into `parts` HALF_UP shares; the difference lies on the last share (PLT-E18)."""
-    share = half_up_ratio(minor, parts)
-    return (*(share for _ in range(parts - 1)), minor - share * (parts - 1))
-
-
 def split_proportionally(
     minor: int, weights: Sequence[int | Fraction], ceilings: Sequence[int] | None = None
 ) -> list[int]:

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import StrEnum
 
 from domain.errors import Problem, Refusal
 from domain.ledger.periods import parse_timestamp
 from domain.ledger.rules import TransactionType, classification_problems
-
-
-class RequestStatus(StrEnum):
-    """LED-022."""
-
-    QUEUED = "QUEUED"
-    POSTED = "POSTED"
-    NO_POSTING = "NO_POSTING"
-    BLOCKED = "BLOCKED"
-    REFUSED = "REFUSED"
 
 
 @dataclass(frozen=True, slots=True)

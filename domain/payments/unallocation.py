@@ -15,7 +15,6 @@ from domain.payments.classification import AccountKind, Bucket, Category, Cause,
 from domain.payments.payment import (
     AllocatedItems,
     InvoiceLines,
-    MemberAmounts,
     MemberOverpaymentReleased,
     PaymentRecord,
     action_problems,
@@ -263,8 +262,3 @@ def take_from_record(items: AllocatedItems, amounts: Sequence[int]) -> Allocated
         raise InvariantError("more taken off a line than the record holds on it")
     chosen = items.select(rows)
     return AllocatedItems(chosen.invoices, chosen.lines, chosen.members, tuple(amounts[row] for row in rows))
-
-
-def overpayment_of(state: PaymentRecord) -> MemberAmounts:
-    """The record's overpayment by member record, in number order."""
-    return by_member(state.member_overpayment)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
 
 from domain.calendar.frequency import Frequency
 from domain.money import decimals_of, half_up_ratio
@@ -66,10 +65,6 @@ class DailyRate:
             leap = _leap_days(first, end)
             return annual * (leap * _COMMON + ((end - first).days - leap) * _LEAP)
         return half_up_ratio(annual, self.paymode) * (end - first).days
-
-    def of_day(self, annual: int, day: dt.date) -> Fraction:
-        """The exact daily rate of one day in minor units."""
-        return Fraction(self.weight(annual, day, day + dt.timedelta(days=1)), self.denominator)
 
 
 def _leap_days(first: dt.date, end: dt.date) -> int:
