@@ -22,8 +22,16 @@ Connection = psycopg.Connection[Any]
 #: Gives a connection for the length of a `with`: a pool's `connection`, or a function that connects.
 Connections = Callable[[], AbstractContextManager[Connection]]
 
-#: For the engine's own connections. A rebuild's statements may take as long as they must.
-_SETTINGS: Final = {"synchronous_commit": "off", "statement_timeout": "0", "timezone": "'UTC'", "jit": "off"}
+#: For the engine's own connections. A rebuild's statements may take as long as they must. Rows are found by their keys,
+#: one by one: a table without statistics tempts the planner to read all of it for every batch.
+_SETTINGS: Final = {
+    "synchronous_commit": "off",
+    "statement_timeout": "0",
+    "timezone": "'UTC'",
+    "jit": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 #: Characters of parameters up to which statements share a round trip.
 _PIPELINED: Final = 32_000
 #: Bytes of a COPY block handed to the driver at once.

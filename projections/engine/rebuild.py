@@ -398,6 +398,7 @@ class _Run:
         self._catch_up([writer], "reading", self._bounds)
         with dedicated(self._connections) as snapshot, snapshot.transaction():
             snapshot.execute("set transaction isolation level repeatable read, read only")
+            snapshot.execute("set local enable_hashjoin = on")  # here all rows are read
             with self._held_still(writer, live) as hold:
                 self._take_last(writer, live, hold)
                 _value(snapshot, "select count(*) from read_models.generation", ())  # takes the snapshot

@@ -97,7 +97,7 @@ def test_every_event_takes_effect_once_though_the_projector_is_killed_again_and_
     bench.rebuilder(projections).prepare()
     history, chance = History(seed=31), random.Random(31)
     seen = set()
-    for _ in range(6):
+    for _ in range(5):
         with projector_process(bench, most_events=7):
             until = time.monotonic() + 0.15 + chance.random() * 0.3
             while time.monotonic() < until:
