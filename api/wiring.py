@@ -19,6 +19,7 @@ from uuid import UUID
 
 import psycopg
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 import application.use_cases  # noqa: F401  declares the commands
 from api.app import create_app
@@ -58,7 +59,15 @@ from infrastructure.postgres.database import Database, connect
 from infrastructure.postgres.migrate import migrate
 from infrastructure.postgres.server import EmbeddedServer
 from infrastructure.unit_of_work import PortFactory, PostgresUnits
-from projections.engine import InlineProjections, ProjectionSet, Projector, ReadModels, Rebuilder, Statuses
+from projections.engine import (
+    InlineProjections,
+    ProjectionCollector,
+    ProjectionSet,
+    Projector,
+    ReadModels,
+    Rebuilder,
+    Statuses,
+)
 from projections.read_models import read_models
 from projections.register.fold import register
 from projections.register.queries import DirectoryQueries, ItemQueries, PendingLetterQueries, PlacementQueries
@@ -185,6 +194,7 @@ class System:
             "sandbox_clock": self.clock if isinstance(self.clock, MovableClock) else None,
             "sandbox_issuer": self.issuer if self.settings.sandbox else None,
             "readiness": self._readiness(),
+            "metrics": self._metrics(),
         }
         return Services(**(given | members))
 
@@ -231,6 +241,12 @@ class System:
             return queries(connection.cursor(), scratch[register.name])
 
         return make
+
+    def _metrics(self) -> CollectorRegistry:
+        """A registry of this system alone, with where its read models stand (PLT-106)."""
+        registry = CollectorRegistry()
+        registry.register(ProjectionCollector(self.statuses.all))
+        return registry
 
     def _readiness(self) -> tuple[ReadinessCheck, ...]:
         def database() -> Readiness:

@@ -91,8 +91,17 @@ ANYB_RECALCULATION: Final = JobDefinition(
     starts_at=dt.time(2, 0),
 )
 
+WAIVER_EXPIRATION: Final = JobDefinition(
+    JobType("WaiverExpiration", "Record the end of waivers whose last day has passed, account by account"),
+    command="ExpirePremiumWaivers",
+    payload=lambda run, account: {"account": account},
+    privilege="waiver.manage",
+    skips=frozenset({"REQUEST_INVALID"}),
+    starts_at=dt.time(0, 30),
+)
+
 JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
-    {definition.type.name: definition for definition in (INVOICE_GENERATION, ANYB_RECALCULATION)}
+    {definition.type.name: definition for definition in (INVOICE_GENERATION, ANYB_RECALCULATION, WAIVER_EXPIRATION)}
 )
 
 

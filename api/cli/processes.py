@@ -41,7 +41,7 @@ def serve(
         typer.echo(f"reference  {url}/docs")
         if system.settings.sandbox:
             typer.echo(f"token      curl -s {url}/v1/sandbox/token -H 'Content-Type: application/json' "
-                       """-d '{"user": "ann", "roles": ["ADM", "BOF"]}'""")  # fmt: skip
+                       """-d '{"user": "ann", "roles": ["ADM", "BOF", "POL"]}'""")  # fmt: skip
         uvicorn.run(
             system.app(projecting=projecting, scheduling=scheduling),
             host=host,

@@ -264,8 +264,9 @@ def invoice_of(row: dict[str, Any]) -> Invoice:
         due_date=row["due_date"],
         live=row["live"],
         total_billed=money(row["positive_billed"] + row["negative_billed"], currency),
-        remaining_due=money(row["remaining_due"], currency),
-        open_credit=money(row["open_credit"], currency),
+        # A discarded invoice asks for nothing any more; what it asked for is in its statement.
+        remaining_due=money(row["remaining_due"] if row["live"] else 0, currency),
+        open_credit=money(row["open_credit"] if row["live"] else 0, currency),
         held=money(row["held"], currency),
         total_due=money(row["total_due"], currency),
         position=row["position"],

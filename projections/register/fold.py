@@ -262,7 +262,7 @@ def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
 @register.on(MemberTransactionDeadLettered)
 def dead_lettered(recorded: RecordedEvent, rows: Rows) -> None:
     event: MemberTransactionDeadLettered = recorded.event
-    rows["dead_letter"].append(event.dead_letter, event.key, recorded.position)
+    rows["dead_letter"].add({"dead_letter": event.dead_letter, "key": event.key, "position": recorded.position})
 
 
 @register.on(DeadLetterResolved, DeadLetterDiscarded)
