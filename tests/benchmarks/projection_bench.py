@@ -320,8 +320,10 @@ def run(count: int = EVENTS) -> list[dict[str, Any]]:
             connect = database.writing
             log = PostgresLogSource(connect)
             _fill(connect, count)
-            floor = max(_read_all(EventLog(connect), count) for _ in range(2))
-            rebuilt = max(_rebuild(connect, log, count, restart) for restart in (False, True))
+            floor, rebuilt = 0.0, 0.0
+            for restart in (False, True):  # in turns, so that a busy moment of the machine meets both
+                floor = max(floor, _read_all(EventLog(connect), count))
+                rebuilt = max(rebuilt, _rebuild(connect, log, count, restart))
             return [_result("projections.rebuild_five", rebuilt, floor, "events/s"), *_inline(connect, log)]
 
 
