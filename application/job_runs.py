@@ -100,8 +100,18 @@ WAIVER_EXPIRATION: Final = JobDefinition(
     starts_at=dt.time(0, 30),
 )
 
+PAYROLL_HORIZON: Final = JobDefinition(
+    JobType("PayrollHorizon", "Work out deduction dates up to the horizon of the day, account by account"),
+    command="ExtendPayrollCalendars",
+    payload=lambda run, account: {"account": account},
+    starts_at=dt.time(1, 0),
+)
+
 JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
-    {definition.type.name: definition for definition in (INVOICE_GENERATION, ANYB_RECALCULATION, WAIVER_EXPIRATION)}
+    {
+        definition.type.name: definition
+        for definition in (INVOICE_GENERATION, ANYB_RECALCULATION, WAIVER_EXPIRATION, PAYROLL_HORIZON)
+    }
 )
 
 

@@ -12,6 +12,7 @@ from infrastructure.postgres.server import EmbeddedServer
 from tests.scenarios.billing import discard, generate
 from tests.scenarios.conftest import World, fresh_world
 from tests.scenarios.premiums import invoiced
+from tests.scenarios.test_jobs import run_job
 
 _PERIODS = """query ($a: String!, $n: Int! = 4, $p: ProposedSchedule) {
   schedulePreview(account: $a, periods: $n, proposed: $p) {
@@ -303,3 +304,23 @@ def test_payroll_calendars_are_reviewed_changed_and_rolled_on(world: World) -> N
     assert world.do("ExtendPayrollCalendars", account=account, roles=("SYS",))["added"] == 0
     assert payroll(world, account)[-1]["dates"][-1] > "2026-12-01"
     assert world.refused("ExtendPayrollCalendars", account=account)[1] == ["FORBIDDEN"]
+
+
+@pytest.mark.rule("CAL-111")
+def test_the_daily_job_rolls_the_horizon_of_every_account(world: World) -> None:
+    world.on("2023-12-20")
+    world.calendar()
+    policy = world.policy(world.sponsor(), start="2024-01-01")
+    account = world.account("C-1", in_single_bill_setup=True)
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
+    pattern = {"payroll_frequency": "MONTHLY", "start_date": "2024-01-10", "payroll_days": [10]}
+    world.do("DefinePayrollCalendar", account=account, **pattern)
+    world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="MONTHLY")
+    [before] = payroll(world, account)
+    world.on("2024-12-20")
+    run = run_job(world, "PayrollHorizon")
+    assert (run["state"], run["done"]) == ("COMPLETED", 1)
+    assert run_job(world, "PayrollHorizon")["skipped"] == {"UNCHANGED": 1}
+    [after] = payroll(world, account)
+    assert (before["dates"][-1], after["dates"][-1]) == ("2025-12-10", "2026-12-10")
+    assert after["dates"][: len(before["dates"])] == before["dates"]
