@@ -7,7 +7,7 @@ it arose, but not its message, which may quote what a client sent (PLT-016, PLT-
 from __future__ import annotations
 
 import traceback
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
@@ -34,11 +34,13 @@ def refusal_of(failure: Exception) -> RequestRefused:
 
 def log_failure(failure: Exception, request_id: UUID, correlation_id: UUID) -> None:
     """One line for a failure, with the places it went through."""
-    frames = traceback.extract_tb(failure.__traceback__)
-    log.error(
-        "failure",
-        request_id=str(request_id),
-        correlation_id=str(correlation_id),
-        kind=f"{type(failure).__module__}.{type(failure).__qualname__}",
-        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]],
-    )
+    log.error("failure", request_id=str(request_id), correlation_id=str(correlation_id), **trace_of(failure))
+
+
+def trace_of(failure: BaseException | None) -> dict[str, Any]:
+    """The kind of a failure and the places it went through, as members of a line of the log."""
+    frames = [] if failure is None else traceback.extract_tb(failure.__traceback__)
+    return {
+        "kind": f"{type(failure).__module__}.{type(failure).__qualname__}",
+        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-12:]],
+    }

@@ -7,10 +7,9 @@ together, and no resolver holds up another request. Nothing is written.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import strawberry
@@ -18,6 +17,7 @@ from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, OperationDef
 from graphql import OperationType as GraphQLOperationType
 from strawberry.types.graphql import OperationType
 
+from api.failures import log, trace_of
 from api.graphql.context import Context
 from api.graphql.limits import TOKEN_LIMIT, check_limits, wanted_position
 from application.clock import Clock
@@ -25,8 +25,6 @@ from application.command import Principal
 from domain.errors import Problem, Refusal, refuse
 from projections.engine import ReadModels
 from projections.engine.session import DEFAULT_WAIT
-
-_logger: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def _told(error: Any) -> dict[str, Any]:
     elif isinstance(error, GraphQLError) and (cause is None or isinstance(cause, GraphQLError | ValueError)):
         told = _refused([Problem("REQUEST_INVALID", error.message)])
     else:
-        _logger.error("a resolver failed", exc_info=cause)
+        log.error("resolver_failed", **trace_of(cause))
         told = _refused([Problem("INTERNAL_ERROR", "the query failed")])
     if getattr(error, "path", None):
         told["path"] = list(error.path)

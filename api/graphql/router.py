@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import anyio
@@ -13,10 +14,12 @@ from api.edge import principal_of, too_large
 from api.graphql.execution import Executor, GraphQLRequest
 from api.json_text import JsonInvalidError, parse_json
 from api.problems import RequestRefused, refused, to_json
+from api.settings import Limits
 from application.dispatch import Layer
 from domain.errors import Problem
 
 _MOST_BYTES: Final = 1_000_000
+_BODY_SECONDS: Final = Limits().body_seconds
 _DEPTH: Final = 32
 _KNOWN: Final = ("query", "variables", "operationName", "extensions", "minPosition", "waitMs")
 
@@ -41,10 +44,14 @@ async def _body(request: Request) -> Any:
     if media_type != "application/json":
         raise refused(Layer.FACADE, "MEDIA_TYPE_UNSUPPORTED", "the body is application/json")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise too_large(_MOST_BYTES)
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _MOST_BYTES:
+                    raise too_large(_MOST_BYTES)
+    except TimeoutError:
+        raise refused(Layer.FACADE, "REQUEST_INVALID", "the body did not arrive in time") from None
     try:
         return parse_json(bytes(body), _DEPTH)
     except JsonInvalidError as error:

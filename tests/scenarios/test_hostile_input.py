@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from api.failures import refusal_of
+from api.failures import refusal_of, trace_of
 from application.command import CommandRegistry
 from tests.scenarios.conftest import World
 
@@ -151,3 +151,13 @@ def test_a_total_that_cannot_be_kept_is_a_refusal() -> None:
     refusal = refusal_of(psycopg.errors.NumericValueOutOfRange("bigint out of range"))
     assert (refusal.status, refusal.code) == (400, "REQUEST_INVALID")
     assert refusal_of(ValueError("any other")).status == 500
+
+
+def test_a_failure_is_traced_without_what_was_sent() -> None:
+    try:
+        dict[str, int]()["Ada Miller"]
+    except KeyError as failure:
+        trace = trace_of(failure)
+    assert trace["kind"] == "builtins.KeyError"
+    assert any("test_a_failure_is_traced" in place for place in trace["at"])
+    assert "Ada Miller" not in str(trace)
