@@ -76,7 +76,7 @@ def test_evolve_knows_every_event_of_the_room_and_nothing_else() -> None:
 def test_replaying_the_events_gives_the_same_record() -> None:
     member = eventful()
     assert MEMBER_RECORD.fold(member.events) == member.record
-    assert (MEMBER_RECORD.stream_type, MEMBER_RECORD.snapshot_every) == ("member", 200)
+    assert (MEMBER_RECORD.stream_type, MEMBER_RECORD.snapshot_every) == ("member", 4)
 
 
 def _readable(kind: Any) -> bool:
