@@ -36,7 +36,6 @@ from infrastructure.event_store.append import (
     written_rows,
 )
 from infrastructure.event_store.codec import canonical, named
-from infrastructure.event_store.garbage import without_garbage_collection
 from infrastructure.event_store.hash_chain import Hasher, Origin, StreamName
 from infrastructure.event_store.log import head_call
 from infrastructure.event_store.streams import NO_HEAD, Head
@@ -44,6 +43,7 @@ from infrastructure.postgres import command_records as records
 from infrastructure.postgres.command_records import OpenedKey
 from infrastructure.postgres.connection import BEGIN, COMMIT, ROLLBACK, Call, Row, Statement, StoreConnection
 from infrastructure.postgres.database import Database
+from projections.engine.garbage import no_garbage_collection
 
 S = TypeVar("S")
 P = TypeVar("P")
@@ -248,7 +248,7 @@ class PostgresUnitOfWork:
             [rows] = self._read(
                 stream_store.load_call(aggregate, missing[start : start + stream_store.STREAMS_PER_QUERY])
             )
-            with without_garbage_collection():
+            with no_garbage_collection():
                 for name, folded in stream_store.fold_rows(aggregate, rows):
                     found[wanted[name]] = Loaded(wanted[name], folded.state, folded.head.stream_position)
         return found
@@ -533,7 +533,7 @@ class PostgresUnitOfWork:
         chained = self._chained(origin, recorded_at)
         if len(self._pending.events) > INSERT_UP_TO:
             self._send_unsent()
-            with without_garbage_collection():
+            with no_garbage_collection():
                 # Rows are made while the server takes in the ones before them.
                 written = copy_in(self.connection, origin, recorded_at, _kept(chained, rows), after)
         else:

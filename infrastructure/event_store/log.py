@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager
 from application.log import START, LogPosition, RecordedEvent, UnreadableEvent
 from domain.events import UnknownEventError
 from infrastructure.event_store.codec import Decode, Decoders
-from infrastructure.event_store.garbage import without_garbage_collection
 from infrastructure.postgres.connection import Call, Row, Statement, StoreConnection
+from projections.engine.garbage import no_garbage_collection
 
 #: Events one read returns at most, whatever was asked for.
 READ_LIMIT = 20_000
@@ -112,7 +112,7 @@ class EventLog:
 
     def _events(self, rows: Sequence[Row]) -> list[RecordedEvent]:
         decoders = self._decoders
-        with without_garbage_collection():
+        with no_garbage_collection():
             return [
                 RecordedEvent(
                     position, transaction, stream, stream_position, name, decoders[name, version](payload),

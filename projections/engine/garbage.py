@@ -1,7 +1,7 @@
-"""Holding back the cyclic garbage collector while a batch is folded.
+"""Holding back the cyclic garbage collector while a batch of events or rows is made.
 
-A batch makes tens of thousands of rows that stay and hardly any garbage in cycles; looking for it again and again takes
-as long as the folding itself.
+A batch makes tens of thousands of objects that stay and hardly any garbage in cycles; looking for it again and again
+takes as long as the work itself.
 """
 
 from __future__ import annotations
