@@ -153,10 +153,8 @@ def customer_created(recorded: RecordedEvent, rows: Rows) -> None:
 @register.on(BillingSetupIssued)
 def setup_issued(recorded: RecordedEvent, rows: Rows) -> None:
     event: BillingSetupIssued = recorded.event
-    rows.execute(
-        "delete from {setup_account} where setup_ref = %(setup)s", {"setup": event.setup_ref}, changes="setup_account"
-    )
-    rows["setup_account"].extend((event.setup_ref, account) for account in event.accounts)
+    accounts = ((event.setup_ref, account) for account in event.accounts)
+    rows["setup_account"].replace(accounts, setup_ref=event.setup_ref)
 
 
 @register.on(PaymentPlanCreated)
@@ -187,12 +185,10 @@ def member_placed(recorded: RecordedEvent, rows: Rows) -> None:
 @register.on(MemberRecordMoved)
 def member_moved(recorded: RecordedEvent, rows: Rows) -> None:
     event: MemberRecordMoved = recorded.event
-    rows.execute(
-        "delete from {placement} where member = %(member)s", {"member": event.member_record}, changes="placement"
-    )
-    rows["placement"].extend(
+    placements = (
         _placement(event.member_record, number, placement) for number, placement in enumerate(event.placements)
     )
+    rows["placement"].replace(placements, member=event.member_record)
 
 
 def _placement(member: str, number: int, placement: Placement) -> tuple[Any, ...]:
@@ -216,12 +212,6 @@ def _member_on_account(recorded: RecordedEvent) -> Iterable[tuple[str, str]]:
 @register.on(MemberAnybChanged, member_anyb=_member_on_account, account=lambda recorded: (recorded.event.account,))
 def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
     event: MemberAnybChanged = recorded.event
-    # First the statement, then the rows: those a handler took before a statement are no longer followed.
-    rows.execute(
-        "delete from {anyb} where account = %(account)s and member = %(member)s",
-        {"account": event.account, "member": event.member_record},
-        changes="anyb",
-    )
     row = rows["member_anyb"].get((event.account, event.member_record))
     if row is None:
         row = {
@@ -234,7 +224,7 @@ def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
     _account(rows, event.account, recorded)["anyb"] += event.total - row["total"]
     row["total"] = event.total
     row["calculated_at"] = event.calculated_at
-    rows["anyb"].extend(
+    lines = (
         (
             event.account,
             event.member_record,
@@ -257,6 +247,7 @@ def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
         )
         for number, line in enumerate(event.lines)
     )
+    rows["anyb"].replace(lines, account=event.account, member=event.member_record)
 
 
 @register.on(MemberTransactionDeadLettered)
@@ -447,18 +438,9 @@ def _apply_pairs(recorded: RecordedEvent, rows: Rows, sign: int) -> None:
 
 def _add_to_items(rows: Rows, column: str, amounts: dict[tuple[str, int], int]) -> None:
     """Add signed amounts to a column of items, by (invoice, line)."""
-    if not amounts:
-        return
-    rows.execute(
-        f"update {{item}} i set {column} = i.{column} + v.amount from unnest(%(invoices)s::text[], %(lines)s::int[],"
-        " %(amounts)s::bigint[]) as v(invoice, line, amount) where i.invoice = v.invoice and i.line = v.line",
-        {
-            "invoices": [invoice for invoice, _ in amounts],
-            "lines": [line for _, line in amounts],
-            "amounts": list(amounts.values()),
-        },
-        changes="item",
-    )
+    items = rows["item"]
+    for key, amount in amounts.items():
+        items.increase(key, column, amount)
 
 
 # --- Payments ---------------------------------------------------------------------------------------------------------
