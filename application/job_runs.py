@@ -39,6 +39,9 @@ FAILURES_NAMED: Final = 100
 #: Commands of one item at most: periods caught up in one run.
 STEPS: Final = 1_200
 
+#: How far ahead of today a run date may lie.
+FURTHEST: Final = dt.timedelta(days=366)
+
 _ABORT_AFTER = PARAMETERS["job.abort_after_same_failures"].default
 
 ENDED: Final = frozenset({RunState.COMPLETED, RunState.COMPLETED_WITH_EXCEPTIONS, RunState.CANCELLED, RunState.FAILED})
@@ -202,7 +205,10 @@ class JobRuns:
         return {name: definition.type for name, definition in self.definitions.items()}
 
     def start(self, request: RunRequest, principal: Principal) -> JobRun:
-        """Start a run (PLT-051). Raises Refusal: RUN_ALREADY_ACTIVE, BILLING_ACCOUNT_NOT_FOUND."""
+        """Start a run (PLT-051). Raises Refusal: REQUEST_INVALID, RUN_ALREADY_ACTIVE, BILLING_ACCOUNT_NOT_FOUND."""
+        if request.run_date is not None and request.run_date - self._clock.now().date() > FURTHEST:
+            # decision: a mistyped year must not bill accounts far ahead.
+            raise refuse("REQUEST_INVALID", f"a run date at most {FURTHEST.days} days ahead", pointer="/run_date")
         excluded = frozenset(self._resolved(request.excluded_accounts))
         included = tuple(sorted(set(self._resolved(request.accounts)) - excluded))
         run = self._new(request.job, request.run_date, "MANUAL")

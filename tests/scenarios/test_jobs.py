@@ -15,6 +15,14 @@ def _headers(world: World, *roles: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def test_a_run_date_far_ahead_is_refused(world: World) -> None:
+    for day, status in (("2026-01-02", 202), ("2027-01-02", 400), ("2199-01-01", 400)):
+        answer = world.client.post("/v1/jobs/AnybRecalculation", json={"run_date": day}, headers=_headers(world, "OPS"))
+        assert answer.status_code == status, answer.text
+        if status == 400:
+            assert [problem["pointer"] for problem in answer.json()["problems"]] == ["/run_date"]
+
+
 def run_job(world: World, job: str = "InvoiceGeneration", **selection: Any) -> dict[str, Any]:
     """Start a run and follow it to its end."""
     started = world.client.post(f"/v1/jobs/{job}", json=selection, headers=_headers(world, "OPS"))
