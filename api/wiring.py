@@ -295,15 +295,19 @@ def _beside(loops: list[tuple[str, Loop]]) -> Lifespan:
     return lifespan
 
 
+def look_for_garbage_rarely() -> None:
+    """For the whole process: commands over thousands of records make many objects and next to no cycles."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
 def open_system(
     settings: Settings, *, folder: Path | None = None, server_settings: dict[str, str] | None = None
 ) -> System:
     """A system on the settings' database, else on the embedded one in the data folder; migrated and prepared.
 
     `server_settings` are those of the embedded server, such as the ones of a server whose data nobody keeps."""
-    # Commands over thousands of records make many objects and next to no cycles: look for garbage more rarely.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+    look_for_garbage_rarely()
     environment = {
         name: value
         for name, value in (

@@ -492,4 +492,4 @@ def _with_hold(state: Account, changed: Hold) -> Account:
     return replace(state, holds=holds)
 
 
-ACCOUNT = Aggregate("account", Account, Account(), evolve, snapshot_every=100)
+ACCOUNT = Aggregate("account", Account, Account(), evolve, snapshot_every=8)
