@@ -11,7 +11,7 @@ total, status and allocation treats as one item: the charge line carries the net
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -82,7 +82,11 @@ class LineSources:
 
 @dataclass(frozen=True, slots=True)
 class LineChunk:
-    """Consecutive lines in columns: line number = `first_line` + index; `term` indexes `terms`; amounts are signed."""
+    """Consecutive lines in columns: line number = `first_line` + index; `term` indexes `terms`; amounts are signed.
+
+    `counted` is what each line counts, decided when the chunk was made: a charge its amount and that of the waiver line
+    behind it, that waiver line nothing (INV-007). Empty where every line counts its amount.
+    """
 
     first_line: int
     terms: tuple[LineTerms, ...]
@@ -90,27 +94,33 @@ class LineChunk:
     term: tuple[int, ...]
     amounts: tuple[int, ...]
     sources: tuple[LineSources, ...] = ()
+    counted: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.amounts)
 
     def nets(self) -> tuple[int, ...]:
-        """What each line counts: a charge its amount and that of the waiver line behind it, a waiver line nothing."""
-        waived = [terms.part is LinePart.WAIVER for terms in self.terms]
-        if not any(waived):
-            return self.amounts
-        nets = list(self.amounts)
-        for row, term in enumerate(self.term):
-            if waived[term] and row and self._same_key(row - 1, row):
-                nets[row - 1] += nets[row]
-                nets[row] = 0
-        return tuple(nets)
+        """What each line counts, in minor units: its net amount as decided when the line was billed (INV-007)."""
+        return self.counted or self.amounts
 
-    def _same_key(self, before: int, row: int) -> bool:
-        first, second = self.terms[self.term[before]], self.terms[self.term[row]]
-        return (
-            self.members[before] == self.members[row] and first.part is LinePart.CHARGE and _key(first) == _key(second)
-        )
+
+def _counted(
+    terms: Sequence[LineTerms], members: Sequence[str], term: Sequence[int], amounts: Sequence[int]
+) -> tuple[int, ...]:
+    """The column `counted` of a chunk: a waiver line counts with the charge of the same key right before it."""
+    waived = [one.part is LinePart.WAIVER for one in terms]
+    if not any(waived):
+        return ()
+    keys = [_key(one) for one in terms]
+    counted = list(amounts)
+    for row in range(1, len(term)):
+        charge, waiver = term[row - 1], term[row]
+        if not waived[waiver] or waived[charge] or members[row - 1] != members[row]:
+            continue
+        if keys[charge] == keys[waiver]:
+            counted[row - 1] += counted[row]
+            counted[row] = 0
+    return tuple(counted)
 
 
 def _key(terms: LineTerms) -> tuple[object, ...]:
@@ -156,15 +166,17 @@ class LineColumns:
             if end < len(self.amounts) and self.terms[end].part is LinePart.WAIVER:
                 end += 1  # a waiver line stays with its charge
             index: dict[LineTerms, int] = {}
-            term = tuple(index.setdefault(terms, len(index)) for terms in self.terms[begin:end])
+            term = tuple(index.setdefault(one, len(index)) for one in self.terms[begin:end])
+            terms, members, amounts = tuple(index), tuple(self.members[begin:end]), tuple(self.amounts[begin:end])
             yield LineChunk(
                 first_line=begin + 1,
-                terms=tuple(index),
-                members=tuple(self.members[begin:end]),
+                terms=terms,
+                members=members,
                 term=term,
-                amounts=tuple(self.amounts[begin:end]),
+                amounts=amounts,
                 sources=tuple(
                     LineSources(row + 1, self.sources[row]) for row in range(begin, end) if row in self.sources
                 ),
+                counted=_counted(terms, members, term, amounts),
             )
             begin = end
