@@ -492,6 +492,7 @@ def schedule_events(account: Account, change: ScheduleChange) -> list[object]:
                 new=new.frequency,
                 reset=change.reset,
                 first_day=change.first_day,
+                fixed_from=change.fixed_from,
             )
         )
         required = requires_modality_change(change, account.bill_type, account.allocation_mode)

@@ -120,13 +120,17 @@ class InvoicingScheduleConfigured:
 
 @event()
 class InvoicingFrequencyChanged:
-    """The frequency changed; its sequence begins on `first_day` (CAL-037, CAL-051)."""
+    """The frequency changed; its sequence begins on `first_day` (CAL-037, CAL-051).
+
+    `fixed_from` is the start of the earliest fixed period, whose boundaries stay; None when no period was fixed.
+    """
 
     number: str
     old: Frequency
     new: Frequency
     reset: tuple[str, ...]
     first_day: dt.date | None
+    fixed_from: dt.date | None
 
 
 @event()
@@ -467,8 +471,7 @@ def _change_frequency(state: Account, happened: InvoicingFrequencyChanged) -> Ac
     """The grid with the new sequence; fixed periods keep their boundaries (CAL-051, CAL-052)."""
     if state.grid is None or happened.first_day is None:
         return state
-    fixed = [record.start for record in state.periods.values() if record.status is not PeriodStatus.SKIPPED_ZERO]
-    grid = state.grid.with_frequency(happened.new, happened.first_day, fixed_from=min(fixed, default=None))
+    grid = state.grid.with_frequency(happened.new, happened.first_day, fixed_from=happened.fixed_from)
     return replace(state, grid=grid)
 
 
