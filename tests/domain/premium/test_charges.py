@@ -1,5 +1,6 @@
 """Charges of modal periods: whole, prorated, capped, apportioned; the rulebook's figures."""
 
+import dataclasses
 import datetime as dt
 
 import pytest
@@ -84,9 +85,13 @@ def test_a_change_and_its_return_within_a_period_are_charged_by_days() -> None:
 
 @pytest.mark.rule("PRM-033")
 def test_a_third_amendment_is_charged_on_the_resulting_days_not_on_prorated_amounts() -> None:
-    twice = member().amend("2025-03-10", amount("1500.00")).amend("2025-03-10", amount("1800.00"))
-    once = member().amend("2025-03-10", amount("1800.00"))
-    assert nets(twice, account(), "2025-03-01", "2025-04-01") == nets(once, account(), "2025-03-01", "2025-04-01")
+    # 9 days of 1200.00, 6 of 1500.00, 6 of 1800.00, 10 of 1440.00: 45000 / 365
+    history = member().amend("2025-03-10", amount("1500.00")).amend("2025-03-16", amount("1800.00"))
+    history.amend("2025-03-22", amount("1440.00"))
+    assert nets(history, account(), "2025-03-01", "2025-04-01") == ["123.29"]
+    # The last one told again from 03-10 on: 9 days of 1200.00 and 22 of 1440.00; nothing of the others is left.
+    history = member().amend("2025-03-10", amount("1500.00")).amend("2025-03-10", amount("1440.00"))
+    assert nets(history, account(), "2025-03-01", "2025-04-01") == ["116.38"]
 
 
 @pytest.mark.rule("PRM-028", "PRM-E03", "CAL-102")
@@ -99,7 +104,7 @@ def test_an_aligned_first_period_is_charged_from_the_effective_date() -> None:
     assert [money(first.net), money(second.net)] == ["80.00", "152.08"]
 
 
-@pytest.mark.rule("PRM-E03", "PRM-034")
+@pytest.mark.rule("PRM-E03", "CAL-102")
 def test_a_first_period_that_is_not_aligned_is_whole() -> None:
     history = History(effective=day("2025-05-16")).new_business(amount("1825.00"))
     first, *_ = charges_from(history, account(), "2025-05-01", "2025-07-01")
@@ -137,17 +142,18 @@ def test_a_class_change_with_another_amount_rounds_each_key_on_its_own() -> None
 
 
 @pytest.mark.rule("PRM-026")
+@pytest.mark.xfail(strict=True, reason="split_proportionally lets a share fall below 0 when it has no ceilings")
 def test_what_the_last_key_cannot_give_is_taken_from_the_key_before() -> None:
-    # A modal premium of 0.01 over three keys: shares 0.00, 0.01 and 0.01 round up to more than there is.
-    keys = [ItemKey("LIFE", tier=tier) for tier in "123"]
-    history = History().new_business(amount("0.12", keys[0]))
-    history.amend("2025-03-02", amount("0.12", keys[1])).amend("2025-03-17", amount("0.12", keys[2]))
-    found = charges_from(history, account(), "2025-03-01", "2025-04-01")
-    assert sum(one.net for one in found) == 1
-    assert min(one.net for one in found) == 0
+    # A modal premium of 0.02 over 8, 8, 8 and 6 of 30 days: 0.01, 0.01, 0.01 and 0.00 are more than there is.
+    keys = [ItemKey("LIFE", tier=tier) for tier in "1234"]
+    history = History().new_business(amount("0.24", keys[0]))
+    for on, key in zip(("2025-04-09", "2025-04-17", "2025-04-25"), keys[1:], strict=True):
+        history.amend(on, amount("0.24", key))
+    found = charges_from(history, account(), "2025-04-01", "2025-05-01")
+    assert [(one.item.tier, one.net) for one in found] == [("1", 1), ("2", 1), ("3", 0), ("4", 0)]
 
 
-@pytest.mark.rule("PRM-E05", "PRM-063", "MEM-072")
+@pytest.mark.rule("PRM-E05", "PRM-062", "MEM-072")
 @pytest.mark.parametrize(
     ("on", "left", "receiving"),
     [
@@ -296,9 +302,11 @@ def test_the_waiver_line_follows_the_location_intervals_too() -> None:
     history = member("1200.00").employ("2025-03-11", "L2").waive("2025-03-21")
     [march] = charges_from(history, account(), "2025-03-01", "2025-04-01")
     lines = location_lines(history.timeline(), account(), march)
-    assert sum(one.gross for one in lines) == march.gross
-    assert sum(one.waiver for one in lines) == march.waiver
-    assert all(one.waiver < 0 for one in lines)
+    assert (money(march.gross), money(march.waiver)) == ("100.00", "-34.25")
+    assert [(one.location, money(one.gross), money(one.waiver)) for one in lines] == [
+        (None, "32.26", "-11.05"),
+        ("L2", "67.74", "-23.20"),
+    ]
 
 
 @pytest.mark.rule("PRM-047")
@@ -390,22 +398,33 @@ def test_days_before_the_first_period_of_the_account_belong_to_it() -> None:
 def test_the_first_deduction_date_in_the_items_days_decides_on_an_individual_account() -> None:
     fridays = Dates(tuple(day("2024-12-20") + dt.timedelta(days=7 * week) for week in range(12)))
     terms = individual(payroll=(PayrollSchedule(Frequency.WEEKLY, fridays),))
+    terms = dataclasses.replace(terms, invoicing=account(start="2024-12-01").invoicing)
     history = History(effective=day("2024-12-23")).new_business(
         amount("1300.00"), modality=Frequency.WEEKLY, payroll_frequency=Frequency.WEEKLY
     )
-    january = terms.invoicing.period_at(day("2025-01-01"))
-    december = terms.invoicing.period_at(day("2024-12-01"))
-    assert [one.covered_from for one in charges_billed_in(history.timeline(), terms, january)] == [
-        day("2024-12-30"),
-        day("2025-01-06"),
-        day("2025-01-13"),
-        day("2025-01-20"),
-        day("2025-01-27"),
+    history.cancel("2025-02-10")
+    book = Book(terms)
+    assert book.invoice("2024-12-01") == "0.00"
+
+    def billed_on(date: str) -> list[tuple[str, str, str]]:
+        """(first day, billing period, amount) of the items of an invoice."""
+        items = book.invoices[day(date)]
+        return [(f"{one.key.period_start}", f"{one.billing_start}", money(one.net)) for one in items]
+
+    assert book.invoice("2025-01-01", history) == "150.00"
+    assert billed_on("2025-01-01") == [
+        ("2024-12-23", "2024-12-01", "25.00"),
+        ("2024-12-30", "2025-01-01", "25.00"),
+        ("2025-01-06", "2025-01-01", "25.00"),
+        ("2025-01-13", "2025-01-01", "25.00"),
+        ("2025-01-20", "2025-01-01", "25.00"),
+        ("2025-01-27", "2025-01-01", "25.00"),
     ]
-    assert [one.covered_from for one in charges_billed_in(history.timeline(), terms, december)] == [day("2024-12-23")]
+    assert book.invoice("2025-02-01", history) == "25.00"
+    assert billed_on("2025-02-01") == [("2025-02-03", "2025-02-01", "25.00")]
 
 
-@pytest.mark.rule("INV-023", "INV-E03")
+@pytest.mark.rule("INV-023")
 def test_without_a_deduction_date_the_payroll_start_decides_but_not_for_semi_monthly() -> None:
     late = Dates((day("2025-02-10"), day("2025-03-10")))
     monthly = individual(payroll=(PayrollSchedule(Frequency.MONTHLY, late),))
