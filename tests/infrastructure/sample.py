@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from dataclasses import dataclass, replace
+
+import psycopg
 
 from application.command import AmountText, Command, CommandType, Outcome
 from application.unit_of_work import UnitOfWork
@@ -11,6 +14,7 @@ from domain.aggregate import Aggregate
 from domain.errors import refuse
 from domain.events import event
 from domain.money import Money, parse_amount
+from infrastructure.postgres.database import Database
 
 
 @event()
@@ -109,3 +113,13 @@ def _type(model: type[Command], account_field: str | None = "till") -> CommandTy
 
 TYPES = {model.__name__: _type(model) for model in (OpenTill, FillTill, EmptyTill)}
 HANDLERS = {"OpenTill": open_till, "FillTill": fill_till, "EmptyTill": empty_till}
+
+
+def wait_until_blocked(database: Database, seconds: float = 20) -> None:
+    """Return once another connection of the database waits for a lock; so a test needs no pause of the right length."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    until = time.monotonic() + seconds
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        while connection.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < until, "nobody waits for a lock"
+            time.sleep(0.005)

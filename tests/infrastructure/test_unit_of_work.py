@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -22,7 +21,15 @@ from infrastructure.event_store.verification import verify_streams
 from infrastructure.postgres.database import Database
 from infrastructure.unit_of_work import LOCK_LIMIT, PostgresUnitOfWork, PostgresUnits
 from tests.conftest import Units, answer_of, audit_of
-from tests.infrastructure.sample import TILL, TILL_WITH_SNAPSHOTS, TillFilled, TillOpened, TillState, evolve
+from tests.infrastructure.sample import (
+    TILL,
+    TILL_WITH_SNAPSHOTS,
+    TillFilled,
+    TillOpened,
+    TillState,
+    evolve,
+    wait_until_blocked,
+)
 
 OPENED = TillOpened(name="front", currency="USD")
 
@@ -247,7 +254,9 @@ def _count_round_trips(unit: PostgresUnitOfWork, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.rule("PLT-012")
-def test_a_lock_is_held_until_the_unit_ends_and_taken_before_anything_is_read(unit_of_work: Units) -> None:
+def test_a_lock_is_held_until_the_unit_ends_and_taken_before_anything_is_read(
+    database: Database, unit_of_work: Units
+) -> None:
     unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED]))
     seen: list[int] = []
     first = unit_of_work.context()
@@ -262,7 +271,7 @@ def test_a_lock_is_held_until_the_unit_ends_and_taken_before_anything_is_read(un
         unit.load(TILL, "A")
         thread = threading.Thread(target=second)
         thread.start()
-        time.sleep(0.05)
+        wait_until_blocked(database)
         assert seen == []
         unit.append(TILL, "A", [filled(1)])
         unit.complete(answer_of(first), audit_of(first), commit=True)
@@ -418,7 +427,7 @@ def test_a_port_reads_in_the_units_transaction_behind_its_locks(database: Databa
         assert unit.port(Register).tills() == 0
         thread = threading.Thread(target=other)
         thread.start()
-        time.sleep(0.05)
+        wait_until_blocked(database)
         unit.append(TILL, "A", [OPENED])
         unit.complete(answer_of(context), audit_of(context), commit=True)
     thread.join()
@@ -544,7 +553,6 @@ def test_aggregates_read_in_bulk_are_not_kept_but_include_what_this_unit_did(uni
 # Processes
 
 
-@pytest.mark.rule("PLT-022")
 def test_one_process_at_a_time_runs_on_a_subject(unit_of_work: Units) -> None:
     with unit_of_work.begin() as first:
         assert first.start_process("account A", "GENERATION") is None

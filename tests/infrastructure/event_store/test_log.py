@@ -23,7 +23,7 @@ from infrastructure.postgres.connection import BEGIN, COMMIT, Call, Statement
 from infrastructure.postgres.database import Database
 from infrastructure.unit_of_work import PostgresUnits
 from tests.conftest import Units, answer_of, audit_of
-from tests.infrastructure.sample import TILL, TillFilled, TillOpened
+from tests.infrastructure.sample import TILL, TillFilled, TillOpened, wait_until_blocked
 
 TAKE_ID = Statement("take_id", "SELECT pg_current_xact_id()")
 
@@ -82,7 +82,7 @@ def reader(event_store: EventLog) -> Reader:
     return Reader(event_store)
 
 
-@pytest.mark.rule("PLT-028", "PLT-101")
+@pytest.mark.rule("PLT-028")
 def test_a_lower_position_that_commits_late_is_not_skipped(unit_of_work: Units, reader: Reader) -> None:
     slow, fast = Writer(unit_of_work), Writer(unit_of_work)
     low = slow.inserts("slow")
@@ -95,7 +95,7 @@ def test_a_lower_position_that_commits_late_is_not_skipped(unit_of_work: Units, 
     assert reader.reads() == []
 
 
-@pytest.mark.rule("PLT-028", "PLT-101")
+@pytest.mark.rule("PLT-028")
 def test_a_lower_transaction_with_a_higher_position_is_not_skipped(unit_of_work: Units, reader: Reader) -> None:
     early, late = Writer(unit_of_work), Writer(unit_of_work)
     early.takes_its_transaction_id()
@@ -146,7 +146,7 @@ def test_the_same_holds_when_many_events_are_copied_in(unit_of_work: Units) -> N
 
 
 @pytest.mark.rule("PLT-021")
-def test_of_two_writers_on_one_stream_the_second_is_told(unit_of_work: Units) -> None:
+def test_of_two_writers_on_one_stream_the_second_is_told(database: Database, unit_of_work: Units) -> None:
     unit_of_work.write(lambda unit: unit.append(TILL, "T1", [TillOpened(name="x", currency="USD")]))
     first, context = Writer(unit_of_work), unit_of_work.context()
     first.inserts("T1")
@@ -163,13 +163,13 @@ def test_of_two_writers_on_one_stream_the_second_is_told(unit_of_work: Units) ->
 
     thread = threading.Thread(target=second)
     thread.start()
-    time.sleep(0.05)  # it waits for the first writer to decide
+    wait_until_blocked(database)  # for the first writer to decide
     first.commits()
     thread.join()
     assert [(error.stream, error.current_version) for error in caught] == [("till:T1", 2)]
 
 
-@pytest.mark.rule("PLT-028", "PLT-101")
+@pytest.mark.rule("PLT-028")
 def test_eight_writers_and_a_reader_that_misses_nothing(database: Database, reader: Reader) -> None:
     """Writers on shared and own streams, small and large appends, roll-backs and pauses in the worst places; a reader
     follows all the while. What it saw is what is stored, in one order that agrees with every stream's own."""

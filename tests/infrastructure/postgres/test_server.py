@@ -105,7 +105,7 @@ def test_a_reading_connection_cannot_write(database: Database) -> None:
 
 
 def test_no_connection_waits_for_ever(conninfo: str) -> None:
-    limits = Limits(statement=1_000, lock=50, idle_in_transaction=60, query=70)
+    limits = Limits(statement=1_000, lock=50, idle_in_transaction=600, query=70)
     with Database(conninfo, limits=limits) as database:
         with database.reading() as reader, pytest.raises(psycopg.errors.QueryCanceled):
             reader.execute("SELECT pg_sleep(5)")
@@ -114,7 +114,7 @@ def test_no_connection_waits_for_ever(conninfo: str) -> None:
             one.execute("SELECT pg_advisory_xact_lock(1)")
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 two.execute("SELECT pg_advisory_lock(1)")
-            threading.Event().wait(0.1)
+            threading.Event().wait(0.9)
             with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
                 one.execute("SELECT 1")
 

