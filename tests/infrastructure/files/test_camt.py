@@ -185,7 +185,6 @@ def test_the_transactions_summary_must_agree(summary: str, expected: DefectCode 
         assert [item.code for item in defects(content)] == [expected]
 
 
-@pytest.mark.rule("ARO-020")
 def test_structured_remittance_names_documents_references_and_amounts() -> None:
     transaction = amount("100.00") + (
         "<RmtInf><Strd><RfrdDocInf><Tp><CdOrPrtry><Cd>CINV</Cd></CdOrPrtry></Tp><Nb>INV-1</Nb></RfrdDocInf>"

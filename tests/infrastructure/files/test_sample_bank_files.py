@@ -31,7 +31,6 @@ def ach_credit(minor: int, day: dt.date, reference: str) -> BankLine:
     )
 
 
-@pytest.mark.rule("ARO-020")
 def test_two_days_of_credits_are_read_with_balances_and_totals() -> None:
     content = read(BankStatementFile, sample("svb_us_example.bai2"))
     first, second = dt.date(2022, 2, 1), dt.date(2022, 2, 2)

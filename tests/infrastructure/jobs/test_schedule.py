@@ -49,7 +49,7 @@ def test_the_latest_time_is_the_last_that_has_passed(now: str, latest: str) -> N
     assert latest_time(dt.time(6), NEW_YORK, utc(now)) == utc(latest)
 
 
-@pytest.mark.rule("PLT-052", "PLT-053")
+@pytest.mark.rule("PLT-052")
 def test_each_time_starts_one_run_with_several_schedulers_and_a_missed_one_runs_once(database: Database) -> None:
     started: list[UUID] = []
     sweeper = Sweeper(database)

@@ -33,7 +33,6 @@ def count(database: Database) -> Any:
         return connection.execute("SELECT count(*) FROM command_audit_seal").fetchone()
 
 
-@pytest.mark.rule("PLT-079")
 def test_every_record_is_sealed_once(database: Database, unit_of_work: Units, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_chain, "SEAL_BATCH", 4)
     record(database, unit_of_work, 10)
@@ -45,7 +44,6 @@ def test_every_record_is_sealed_once(database: Database, unit_of_work: Units, mo
     assert (count(database), verify_audit(database)) == ((13,), None)
 
 
-@pytest.mark.rule("PLT-079")
 def test_sealing_in_two_processes_at_once_seals_once(
     database: Database, unit_of_work: Units, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +67,6 @@ def test_sealing_in_two_processes_at_once_seals_once(
     assert (count(database), verify_audit(database)) == ((200,), None)
 
 
-@pytest.mark.rule("PLT-079")
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [

@@ -39,7 +39,7 @@ from tests.projections.engine.toy import (
 )
 
 
-@pytest.mark.rule("BAL-023", "PLT-101")
+@pytest.mark.rule("PLT-101")
 def test_rows_change_in_the_commit_of_the_command(bench: Workbench) -> None:
     projections = toy_set(Mode.INLINE)
     bench.rebuilder(projections).prepare()
@@ -99,7 +99,9 @@ def test_a_failing_inline_projection_fails_the_command_and_names_itself(bench: W
         bench.commit([ToyInvoiceIssued(account="A", invoice="I-13", items=())], inline)
     assert (raised.value.projection, raised.value.event_type) == ("stumbling", "ToyInvoiceIssued")
     assert bench.events() == []
-    assert all(rows == [] for rows in bench.rows(projections).values())
+    rows = bench.rows(projections)
+    assert len(rows) > 4
+    assert not any(rows.values())
 
 
 def test_a_process_that_does_not_fit_the_live_generations_writes_nothing(bench: Workbench) -> None:
@@ -174,8 +176,8 @@ def test_an_invoice_of_thirty_thousand_items_is_one_copy(bench: Workbench) -> No
     )
     assert (count, billed, due) == (MANY, sum(range(1, MANY + 1)), NOON.date())
     assert bench.query("select count(*) from read_journal_1.entry") == [(MANY,)]
-    # 60,000 rows; the benchmark measures above 100,000 a second, here only the order of magnitude is held.
-    assert 2 * MANY / seconds > 20_000
+    # 60,000 rows; the benchmark measures above 100,000 a second. Row by row it would take minutes.
+    assert seconds < 15
 
 
 def test_a_command_of_a_few_events_costs_three_round_trips(bench: Workbench) -> None:
@@ -225,7 +227,7 @@ def _count_round_trips(connection: psycopg.Connection) -> list[str]:
     return counted
 
 
-@pytest.mark.rule("BAL-023", "PLT-012")
+@pytest.mark.rule("PLT-012")
 def test_the_unit_of_work_commits_events_and_inline_rows_together(bench: Workbench, ids: UuidSource) -> None:
     projections = toy_set(Mode.INLINE)
     bench.rebuilder(projections).prepare()
