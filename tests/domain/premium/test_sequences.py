@@ -187,7 +187,7 @@ def test_two_sequences_of_one_lineage_are_not_steady() -> None:
     ),
 )
 def test_shares_add_up_and_no_net_share_is_above_its_gross_share(
-    gross: int, waived: float, parts: list[tuple[int, dict[str, int], bool]]
+    gross: int, waived: Fraction, parts: list[tuple[int, dict[str, int], bool]]
 ) -> None:
     sequences = tuple(sequence(number, "1.00") for number in (1, 2, 3, 4))
     charged = [sub_period(weight, *held.items()) for weight, held, _ in parts]

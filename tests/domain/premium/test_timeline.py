@@ -51,9 +51,10 @@ def test_there_is_nothing_before_the_start_nor_from_the_term_expiration_on() -> 
 
 
 @pytest.mark.rule("PRM-012")
-def test_only_transactions_in_force_count() -> None:
+@pytest.mark.parametrize("status", [one for one in TransactionStatus if one is not TransactionStatus.APPLIED])
+def test_only_applied_transactions_count(status: TransactionStatus) -> None:
     history = member().amend("2025-04-01", amount("1320.00")).amend("2025-05-01", amount("1440.00"))
-    undone = dataclasses.replace(history.transactions[1], status=TransactionStatus.BACKED_OFF)
+    undone = dataclasses.replace(history.transactions[1], status=status)
     timeline = build_timeline([history.transactions[0], undone, history.transactions[2]], history.terms)
     assert [one.transaction_id for one in timeline.transactions] == ["T1", "T3"]
     assert [one.start for one in timeline.segments] == [START, day("2025-05-01")]
@@ -399,6 +400,7 @@ def test_taking_transactions_out_gives_the_timeline_that_never_had_them(seed: in
 def test_segments_follow_one_another_and_hold_one_key_a_coverage(seed: int) -> None:
     case = random_case(random.Random(seed))
     segments = build_timeline(case.transactions, case.terms).segments
+    assert segments
     assert all(one.start < one.end for one in segments)
     assert all(before.end == after.start for before, after in pairwise(segments))
     for segment in segments:

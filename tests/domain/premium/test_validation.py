@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from domain.calendar.frequency import Frequency
 from domain.members.events import ModalPremiumRow
 from domain.members.rows import rows_of
+from domain.premium import validation
 from domain.premium.account_terms import AccountTerms
+from domain.premium.charges import Charge, charges
 from domain.premium.timeline import build_timeline
 from domain.premium.transactions import ItemKey
 from domain.premium.validation import Discrepancy, PlacedOn, Validation, validate
@@ -87,6 +90,20 @@ def test_a_lane_without_row_is_a_gap_and_one_that_was_not_closed_an_overlap() ->
     assert checks(old, closing, new) == set()
     assert checks(old, closing) == {("GAP", "LIFE 2025-04-01")}
     assert checks(old, new) == {("OVERLAP", "LIFE 2025-04-01")}
+
+
+@pytest.mark.rule("PRM-160")
+def test_shares_that_do_not_add_up_to_the_charge_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History().new_business(amount("1200.00", A, sequence(1, "700.00"), sequence(2, "500.00")))
+    assert checked(history, rows(history)).clean
+
+    def without_the_second(*stated: Any) -> list[Charge]:
+        return [one for one in charges(*stated) if one.sequence == "S1"]
+
+    monkeypatch.setattr(validation, "charges", without_the_second)
+    found = checked(history, rows(history)).discrepancies
+    assert len(found) == 12
+    assert found[0] == Discrepancy("G", "M", "SEQUENCE_SHARES", "LIFE 2025-01-01", "10000/10000", "5833/5833")
 
 
 @pytest.mark.rule("PRM-160")
