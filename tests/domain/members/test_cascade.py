@@ -30,7 +30,7 @@ def master(kind: T, on: str, transaction_id: str = "MP-T1", **more: Any) -> Casc
 def run(request: CascadeRequest, *members: Member) -> dict[str, CascadeResult]:
     """Run the cascade over the records as the application does: each on its own, with its own result."""
     by_number = {one.number: one for one in members}
-    selection = select(request, [one.record for one in members])
+    selection = select(request, [one.record for one in reversed(members)])
     results = {number: CascadeResult(number, CascadeOutcome.SKIPPED) for number in selection.skipped}
     assert list(selection.included) == sorted(selection.included)
     for number in selection.included:
@@ -96,7 +96,7 @@ def test_a_rescission_reaches_only_records_cancelled_by_the_cancellation_it_undo
     )
 
 
-@pytest.mark.rule("PRM-150")
+@pytest.mark.rule("PLT-005")
 def test_the_same_cascade_again_finds_its_transactions_applied() -> None:
     members = five()[:1]
     cancellation = master(T.CANCELLATION, "06-01")
@@ -185,7 +185,7 @@ def test_a_rewrite_to_an_earlier_date_takes_the_first_placement_with_it() -> Non
     assert (member.record.anchor, member.nets("G", "02-01", "03-02")) == (day("02-01"), ["100.00", "100.00"])
 
 
-@pytest.mark.rule("PRM-069")
+@pytest.mark.rule("PRM-151")
 def test_a_cancelled_record_is_not_rewritten() -> None:
     member = Member(Group()).start()
     member.cancel("01-15")

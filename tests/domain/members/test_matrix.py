@@ -10,7 +10,6 @@ from domain.members.matrix import MATRIX, Action, Incoming, Later, column_of, re
 from domain.premium.transactions import (
     AmendmentKind,
     PolicyTransaction,
-    TransactionStatus,
     TransactionType,
     WaiverSource,
 )
@@ -212,13 +211,6 @@ def test_a_refusal_of_the_matrix_has_the_code_of_its_rule(incoming: Incoming, la
 def test_of_two_with_the_same_effective_date_the_one_recorded_later_is_in_sequence() -> None:
     existing = transaction(T.AMENDMENT, "03-01", kinds=GENERAL)
     assert react(transaction(T.AMENDMENT, "03-01", order=2, kinds=GENERAL), [existing]) == react(existing, [])
-
-
-@pytest.mark.rule("PRM-100")
-def test_what_is_not_in_force_is_not_a_later_transaction() -> None:
-    existing = replace(SAMPLES[Later.AMENDMENT], status=TransactionStatus.DROPPED)
-    in_force = [one for one in [existing] if one.in_force]
-    assert react(INCOMING[Incoming.AMENDMENT], in_force).backed_off == ()
 
 
 @pytest.mark.rule("PRM-012", "PRM-103")

@@ -40,7 +40,7 @@ def event(happened: list[object], name: str) -> Any:
     return next(one for one in happened if type(one).__name__ == name)
 
 
-@pytest.mark.rule("MEM-E08", "MEM-120", "MEM-124", "MEM-129", "MEM-071", "MEM-073", "PRM-070")
+@pytest.mark.rule("MEM-E08", "MEM-124", "MEM-129", "MEM-071", "MEM-073", "PRM-070")
 def test_e08_a_move_to_a_new_individual_account() -> None:
     group = Group({"G": group_account("G"), "ID": direct_account("ID", "04-16")})
     member = Member(group).start()
@@ -75,6 +75,7 @@ def test_the_conditions_of_a_move_are_checked_in_their_order() -> None:
     assert member.refused(lambda: member.port("06-01")) == ["MEMBER_NOT_IN_FORCE"]
     member.port("03-01")
     assert member.status("T2") == "INEFFECTIVE"
+    assert member.refused(lambda: member.port("2024-12-31", "ID2")) == ["TRANSITION_DATE_NOT_AFTER_PREVIOUS"]
     assert member.refused(lambda: member.port("04-01", "ID2")) == ["ALREADY_INDIVIDUAL_DIRECT"]
     group.expiration = day("2026-01-01")
     other = Member(group, "N").start()

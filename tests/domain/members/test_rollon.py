@@ -77,6 +77,15 @@ def test_a_drop_is_allowed_at_any_time_and_a_roll_on_only_in_order() -> None:
     assert [one.rolled_on_from for one in together.record.transactions[4:]] == ["T2", "T3"]
 
 
+@pytest.mark.rule("PRM-100", "PRM-012")
+def test_a_dropped_transaction_is_not_a_later_one() -> None:
+    member = locked()
+    member.decide(drop("T2"), drop("T3"))
+    member.amend("02-01", "1230.00")
+    assert [one.transaction_id for one in member.record.backed_off] == ["T4"]
+    assert (member.status("T2"), member.status("T3")) == ("DROPPED", "DROPPED")
+
+
 @pytest.mark.rule("PRM-112", "PRM-113")
 def test_a_rolled_on_transaction_has_its_own_id_and_the_date_and_place_of_the_original() -> None:
     member = locked()

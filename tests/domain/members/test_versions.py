@@ -8,7 +8,7 @@ import pytest
 from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid
 from domain.members.events import ModalPremiumRow, ModalPremiumVersionCreated, RowReference
-from domain.members.record import MEMBER_RECORD
+from domain.members.record import MEMBER_RECORD, MemberRecord, active_timeline
 from domain.premium.transactions import AmendmentKind, ItemKey, TransactionType
 from tests.domain.members.story import (
     LIFE,
@@ -224,10 +224,19 @@ def test_every_applied_transaction_tells_type_kinds_date_version_accounts_and_me
 
 
 @pytest.mark.rule("PRM-013")
-def test_the_record_can_be_asked_as_of_any_recording() -> None:
+def test_the_record_can_be_asked_as_of_any_business_date_and_any_recording() -> None:
     member = Member(Group()).start()
     known = len(member.events)
     member.amend("03-01", "2400.00")
-    as_of = MEMBER_RECORD.fold(member.events[:known])
-    assert [one.number for one in as_of.versions] == [1]
-    assert MEMBER_RECORD.fold(member.events) == member.record
+    member.stop("05-01")
+    as_of, now = MEMBER_RECORD.fold(member.events[:known]), MEMBER_RECORD.fold(member.events)
+    assert [len(one.versions) for one in (as_of, now)] == [1, 3]
+
+    def charged(record: MemberRecord, on: str) -> tuple[int, bool, str]:
+        segment = active_timeline(record).at(day(on))
+        assert segment is not None
+        return segment.annual_of(segment.amounts[0]), segment.stopped, segment.account
+
+    days = ("02-28", "03-01", "05-01")
+    assert [charged(as_of, on) for on in days] == [(120000, False, "G")] * 3
+    assert [charged(now, on) for on in days] == [(120000, False, "G"), (240000, False, "G"), (0, True, "G")]
