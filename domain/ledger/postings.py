@@ -1,19 +1,20 @@
 """From domain events to money events: what each of them moves, between which dimensions (LED-021, LED-036, LED-041).
 
-Payment events carry everything but the dimensions of invoice lines, which come from the register. An invoice comes as
-columns over few terms; above the detail limit its lines are summed by term before a movement is made of them, so that
-an invoice of 300,000 lines posts in the time of one pass. Events that move no money position give None (LED-038). The
+Payment events carry everything but the dimensions of invoice lines, which come from the register. The lines of an
+invoice are told apart by posting case and summed by the terms they share, a movement a sum, so that an invoice of
+300,000 lines posts in the time of one pass. Events that move no money position give None (LED-038). The
 money of refunds is posted from the refund's own events, not from those on the payments it is taken from.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from domain.invoices.lines import LineChunk, LinePart, LineTerms
 from domain.ledger.chart import AmountType, WriteOffClass
-from domain.ledger.journal import DETAIL_LINES, Dimensions, MoneyEvent, Movement
+from domain.ledger.journal import Dimensions, MoneyEvent, Movement
 from domain.ledger.rules import Case, TransactionType
 from domain.payments.classification import Bucket, Category
 from domain.payments.payment import (
@@ -34,6 +35,7 @@ from domain.payments.payment import (
     RecordIdentity,
     record_lines,
 )
+from domain.premium.transactions import TransactionType as PolicyTransactionType
 
 #: Dimensions of an invoice line (invoice, line number), entity of the item's underwriting company (LED-006).
 LineDimensions = Callable[[str, int], Dimensions]
@@ -43,6 +45,8 @@ _RECEIVED = {
     Category.INTERNAL: TransactionType.INTERNAL_PAYMENT_RECEIVED,
     Category.CUSTOMER_CREDIT: TransactionType.CUSTOMER_CREDIT_GRANTED,
 }
+
+_WAIVERS = (PolicyTransactionType.WAIVER_ADD.value, PolicyTransactionType.WAIVER_REMOVE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,75 +186,68 @@ def _bucket_moved(happened: BucketMoved, entity_of: Callable[[str], str]) -> lis
 
 
 def invoice_case(amount: int, *, waiver_offset: bool = False, waiver_cause: bool = False) -> Case:
-    """The row of INVOICE_ISSUED for a line: `waiver_offset` the waiver line of a charge, `waiver_cause` a retroactive
-    line whose source transaction is a waiver, or its end (LED-036)."""
-    if waiver_offset and amount < 0:
-        return Case.WAIVER_OFFSET
+    """The row of INVOICE_ISSUED for a signed amount (LED-036).
+
+    `waiver_offset`: what the waiver line of a charge takes away of it, or gives back of it where the charge is taken
+    back; `waiver_cause`: a retroactive line whose source transaction is a waiver, or its end.
+    """
+    if waiver_offset:
+        return Case.WAIVER_OFFSET if amount < 0 else Case.WAIVER_OFFSET_END
     if waiver_cause:
         return Case.RETRO_WAIVER if amount < 0 else Case.RETRO_WAIVER_END
     return Case.POSITIVE if amount > 0 else Case.NEGATIVE
 
 
+def line_cases(chunk: LineChunk) -> Iterator[tuple[LineTerms, Case, int]]:
+    """Terms, row of INVOICE_ISSUED and amount above 0 of each line of a chunk, or of its parts (LED-036).
+
+    A charge and the waiver line that counts with it are one item (INV-007). As far as the two lines take each other
+    away, both stand in one place, receivable for a charge above zero and credits for one below; what the waiver line
+    has beyond that stands in the other. So the net line alone is what 1100 or 1110 keeps of the pair (LED-049, C1, C2).
+    """
+    for row, (term, amount, net) in enumerate(zip(chunk.term, chunk.amounts, chunk.nets(), strict=True)):
+        terms = chunk.terms[term]
+        waived = terms.part is LinePart.WAIVER
+        beyond = amount
+        if waived and net == 0:
+            beyond = _beyond(amount, chunk.amounts[row - 1])
+            if beyond != amount:
+                yield terms, invoice_case(amount, waiver_offset=True), abs(amount - beyond)
+        if beyond:
+            by_waiver = waived or terms.cause in _WAIVERS
+            yield terms, invoice_case(beyond, waiver_cause=by_waiver), abs(beyond)
+
+
+def _beyond(waiver: int, charge: int) -> int:
+    """What is left of the amount of a waiver line after it and its charge took each other away as far as they do."""
+    if (waiver > 0) == (charge > 0):
+        return waiver
+    return waiver + charge if abs(waiver) > abs(charge) else 0
+
+
 @dataclass(frozen=True, slots=True)
 class PostingTerms:
-    """What many lines of an invoice share: case, amount type, and dimensions above member and item."""
+    """What many lines of an invoice share: case, amount type and dimensions."""
 
     case: Case
     amount_type: AmountType
     dimensions: Dimensions
 
 
-@dataclass(frozen=True, slots=True)
-class PostingColumns:
-    """Lines of an invoice in columns: signed amounts, member records, items, and the index of each line's terms."""
-
-    terms: Sequence[PostingTerms]
-    term: Sequence[int]
-    items: Sequence[str]
-    members: Sequence[str]
-    amounts: Sequence[int]
-
-
 def invoice_posting(
-    columns: PostingColumns,
-    envelope: Envelope,
-    currency: str,
-    *,
-    discarded: bool = False,
-    base_currency: str | None = None,
+    sums: Iterable[tuple[PostingTerms, int]], envelope: Envelope, currency: str, *, discarded: bool = False
 ) -> MoneyEvent:
-    """INVOICE_ISSUED, or its mirror INVOICE_DISCARDED, of all the lines of an invoice (LED-004, LED-036).
+    """INVOICE_ISSUED, or its mirror INVOICE_DISCARDED, of an invoice's lines summed by terms (LED-004, LED-036).
 
-    The lines of a term have one sign. Foreign invoices stay line by line, because their lots are kept by item.
+    Sums are minor units, not below 0. In a foreign currency the terms go down to the item, because lots are kept by
+    item.
     """
-    detailed = len(columns.amounts) <= DETAIL_LINES or (base_currency or currency) != currency
-    movements = _each_line(columns) if detailed else _each_term(columns)
-    type_ = TransactionType.INVOICE_DISCARDED if discarded else TransactionType.INVOICE_ISSUED
-    return MoneyEvent(
-        envelope.event_id,
-        type_,
-        envelope.recorded_at,
-        envelope.effective_date,
-        currency,
-        tuple(movements),
-        envelope.activity,
+    movements = tuple(
+        Movement(amount, terms.dimensions, terms.dimensions, terms.case, amount_type=terms.amount_type)
+        for terms, amount in sums
     )
-
-
-def _each_line(columns: PostingColumns) -> Iterable[Movement]:
-    for term, item, member, amount in zip(columns.term, columns.items, columns.members, columns.amounts, strict=True):
-        terms = columns.terms[term]
-        dimensions = replace(terms.dimensions, item=item, member=member)
-        yield Movement(abs(amount), dimensions, dimensions, terms.case, amount_type=terms.amount_type)
-
-
-def _each_term(columns: PostingColumns) -> Iterable[Movement]:
-    totals = [0] * len(columns.terms)
-    for term, amount in zip(columns.term, columns.amounts, strict=True):
-        totals[term] += abs(amount)
-    for terms, total in zip(columns.terms, totals, strict=True):
-        dimensions = terms.dimensions.summed()
-        yield Movement(total, dimensions, dimensions, terms.case, amount_type=terms.amount_type)
+    type_ = TransactionType.INVOICE_DISCARDED if discarded else TransactionType.INVOICE_ISSUED
+    return _event(envelope, type_, currency, movements)
 
 
 # --- Credits, write-offs, refunds ------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ class Case(StrEnum):
     POSITIVE = "POSITIVE"
     NEGATIVE = "NEGATIVE"
     WAIVER_OFFSET = "WAIVER_OFFSET"
+    WAIVER_OFFSET_END = "WAIVER_OFFSET_END"
     RETRO_WAIVER = "RETRO_WAIVER"
     RETRO_WAIVER_END = "RETRO_WAIVER_END"
     IN_FORCE = "IN_FORCE"
@@ -96,6 +97,8 @@ _ALLOCATION = (TransactionClass.PAYMENT, PaymentOperation.PAYMENT_ALLOCATION)
 Classification = tuple[TransactionClass, PaymentOperation | None]
 
 #: LED-036, in its order: type → classification and its rows (case, debit, credit).
+#: decision: WAIVER_OFFSET_END is the counterpart of WAIVER_OFFSET where a waived charge is taken back: the charge below
+#: zero stands on the credits, and what comes back of its waiver is taken from the same place.
 POSTING_RULES: dict[TransactionType, tuple[Classification, tuple[PostingRule, ...]]] = {
     _T.INVOICE_ISSUED: (
         _INVOICE,
@@ -103,6 +106,7 @@ POSTING_RULES: dict[TransactionType, tuple[Classification, tuple[PostingRule, ..
             PostingRule(_C.POSITIVE, "1100", "{amount_type}"),
             PostingRule(_C.NEGATIVE, "{amount_type}", "1110"),
             PostingRule(_C.WAIVER_OFFSET, "5100", "1100"),
+            PostingRule(_C.WAIVER_OFFSET_END, "1110", "5100"),
             PostingRule(_C.RETRO_WAIVER, "5100", "1110"),
             PostingRule(_C.RETRO_WAIVER_END, "1100", "5100"),
         ),
@@ -113,6 +117,7 @@ POSTING_RULES: dict[TransactionType, tuple[Classification, tuple[PostingRule, ..
             PostingRule(_C.POSITIVE, "{amount_type}", "1100"),
             PostingRule(_C.NEGATIVE, "1110", "{amount_type}"),
             PostingRule(_C.WAIVER_OFFSET, "1100", "5100"),
+            PostingRule(_C.WAIVER_OFFSET_END, "5100", "1110"),
             PostingRule(_C.RETRO_WAIVER, "1110", "5100"),
             PostingRule(_C.RETRO_WAIVER_END, "5100", "1100"),
         ),

@@ -25,12 +25,18 @@ from domain.invoices.invoice import (
     NegativeItemOffsetUndone,
     OpenCreditSetOff,
 )
-from domain.invoices.lines import LineChunk, LinePart, LineTerms
 from domain.ledger.chart import AmountType
-from domain.ledger.journal import Dimensions, MoneyEvent, Movement, post
+from domain.ledger.journal import Dimensions, MoneyEvent, post
 from domain.ledger.periods import accounting_date
-from domain.ledger.postings import Envelope, invoice_case, payment_posting, set_off_posting
-from domain.ledger.rules import Case, TransactionType
+from domain.ledger.postings import (
+    Envelope,
+    PostingTerms,
+    invoice_posting,
+    line_cases,
+    payment_posting,
+    set_off_posting,
+)
+from domain.ledger.rules import Case
 from domain.payments.payment import (
     BucketMoved,
     MemberOverpaymentAllocated,
@@ -45,14 +51,11 @@ from domain.payments.payment import (
     PaymentTransferred,
     PaymentUnallocated,
 )
-from domain.premium.transactions import TransactionType as PolicyTransactionType
 from domain.products.master_policy import BillingProductCreated
 from projections.engine import Mode, Projection, Rows
 from projections.ledger.tables import TABLES
 
 ledger = Projection("ledger", version=1, mode=Mode.FOLLOWING, tables=TABLES)
-
-_WAIVERS = (PolicyTransactionType.WAIVER_ADD.value, PolicyTransactionType.WAIVER_REMOVE.value)
 
 
 # --- What postings need to know ---------------------------------------------------------------------------------------
@@ -107,51 +110,31 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
         row = {"invoice": event.number, "account": event.account, "sums": {}}
         rows["billed"].add(row)
     sums = dict(row["sums"])
-    for terms, case, amount in _parts(event.lines):
+    for terms, case, amount in line_cases(event.lines):
         entity = rows["policy"].require(terms.master_policy)["entity"]
         key = "|".join((entity, terms.master_policy, terms.coverage, AmountType.PREMIUM, case))
         sums[key] = sums.get(key, 0) + amount
     row["sums"] = sums
 
 
-def _parts(chunk: LineChunk) -> Iterable[tuple[LineTerms, Case, int]]:
-    """Terms, posting case and amount above 0 of every line; a charge and its waiver line count together (INV-007).
-
-    As far as a waiver takes away a charge of the same line, both stand on the receivable; what it takes away beyond
-    that is a credit.
-    """
-    nets = chunk.nets()
-    for row, (term, amount) in enumerate(zip(chunk.term, chunk.amounts, strict=True)):
-        terms = chunk.terms[term]
-        waived = terms.part is LinePart.WAIVER
-        if waived and row and nets[row] == 0 and amount < 0 and chunk.amounts[row - 1] > 0:
-            taken = min(-amount, chunk.amounts[row - 1])
-            yield terms, Case.WAIVER_OFFSET, taken
-            if -amount > taken:
-                yield terms, Case.RETRO_WAIVER, -amount - taken
-        elif amount:
-            by_waiver = waived or terms.cause in _WAIVERS
-            yield terms, invoice_case(amount, waiver_cause=by_waiver), abs(amount)
-
-
 @ledger.on(InvoiceIssued, billed=_invoice)
 def invoice_issued(recorded: RecordedEvent, rows: Rows) -> None:
-    _post_invoice(recorded, rows, TransactionType.INVOICE_ISSUED)
+    _post_invoice(recorded, rows, discarded=False)
 
 
 @ledger.on(InvoiceDiscarded, billed=_invoice)
 def invoice_discarded(recorded: RecordedEvent, rows: Rows) -> None:
-    _post_invoice(recorded, rows, TransactionType.INVOICE_DISCARDED)
+    _post_invoice(recorded, rows, discarded=True)
 
 
-def _post_invoice(recorded: RecordedEvent, rows: Rows, type_: TransactionType) -> None:
+def _post_invoice(recorded: RecordedEvent, rows: Rows, *, discarded: bool) -> None:
     number: str = recorded.event.number
     billed = rows["billed"].get(number)
     if billed is None:
         return  # an invoice without lines moves nothing (LED-008)
     account = billed["account"]
-    movements = []
-    for key, amount in sorted(billed["sums"].items()):
+
+    def terms(key: str) -> PostingTerms:
         entity, policy, coverage, amount_type, case = key.split("|")
         dimensions = Dimensions(
             entity,
@@ -161,13 +144,11 @@ def _post_invoice(recorded: RecordedEvent, rows: Rows, type_: TransactionType) -
             amount_type=amount_type,
             invoice=number,
         )
-        movements.append(Movement(amount, dimensions, dimensions, Case(case), amount_type=amount_type))
+        return PostingTerms(Case(case), AmountType(amount_type), dimensions)
+
+    sums = [(terms(key), amount) for key, amount in sorted(billed["sums"].items())]
     currency = rows["book"].require(account)["currency"]
-    envelope = _envelope(recorded)
-    event = MoneyEvent(
-        envelope.event_id, type_, envelope.recorded_at, envelope.effective_date, currency, tuple(movements)
-    )
-    _post(recorded, rows, event, account)
+    _post(recorded, rows, invoice_posting(sums, _envelope(recorded), currency, discarded=discarded), account)
 
 
 @ledger.on(NegativeItemOffset, OpenCreditSetOff, book=_account)

@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.calendar.frequency import Frequency
-from domain.invoices.lines import LineChunk, LineColumns, LineKind, LinePart, LineTerms
-
-JANUARY, FEBRUARY = dt.date(2025, 1, 1), dt.date(2025, 2, 1)
-
-CHARGE = LineTerms(
-    kind=LineKind.CHARGE,
-    part=LinePart.CHARGE,
-    coverage="LIFE",
-    plan="P",
-    coverage_class="C1",
-    tier="EE",
-    sub_group="",
-    sequence=1,
-    sequence_id="S-1",
-    sequence_root="S-1",
-    sequence_effective=JANUARY,
-    master_policy="MP-1",
-    modality=Frequency.MONTHLY,
-    modal_start=JANUARY,
-    modal_end=FEBRUARY,
-    covered_from=JANUARY,
-    covered_end=FEBRUARY,
-    billing_start=JANUARY,
-    billing_end=FEBRUARY,
-)
-WAIVER = replace(CHARGE, kind=LineKind.WAIVER_OFFSET, part=LinePart.WAIVER)
-
-
-def columns(*lines: tuple[str, LineTerms, int]) -> LineColumns:
-    collected = LineColumns()
-    for member, terms, amount in lines:
-        collected.add(member, terms, amount)
-    return collected
-
-
-def only_chunk(*lines: tuple[str, LineTerms, int]) -> LineChunk:
-    (chunk,) = columns(*lines).chunks()
-    return chunk
+from domain.invoices.lines import LineColumns, LinePart, LineTerms
+from tests.domain.invoices.builders import CHARGE, FEBRUARY, WAIVER, only_chunk
 
 
 @pytest.mark.rule("INV-007")

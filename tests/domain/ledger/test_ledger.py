@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvariantError, Refusal
+from domain.invoices.lines import LineColumns, LineTerms
 from domain.ledger.chart import CHART, MAPPINGS, AmountType, WriteOffClass
 from domain.ledger.exchange import EMPTY, ExchangeRate, Lot, Undone, convert, rate_on, rate_problems, rate_text
 from domain.ledger.export import ExportMode, beancount_text, export_batch, repeated
@@ -38,10 +40,10 @@ from domain.ledger.periods import (
 )
 from domain.ledger.postings import (
     Envelope,
-    PostingColumns,
     PostingTerms,
     invoice_case,
     invoice_posting,
+    line_cases,
     payment_posting,
     refund_posting,
     set_off_posting,
@@ -73,6 +75,8 @@ from domain.payments.payment import (
 from domain.payments.receiving import receive, settle
 from domain.payments.transfer import TransferRequest, transfer
 from domain.payments.withdrawal import ReleaseTarget, decline, release, reverse, suspend
+from domain.premium.transactions import TransactionType as PolicyTransactionType
+from tests.domain.invoices.builders import CHARGE, WAIVER, only_chunk
 from tests.domain.payments.builders import TODAY, account, details, offer
 
 NOON = dt.datetime(2025, 4, 1, 12, tzinfo=dt.UTC)
@@ -112,18 +116,13 @@ class Book:
 
     def invoice(self, *rows: tuple[str, int, AmountType, Case], discarded: bool = False) -> JournalEntry | None:
         """Rows (item, signed amount, amount type, case) of one invoice."""
-        terms = tuple(
-            PostingTerms(case, amount_type, Dimensions("ALPHA", account="BA-1", invoice=item.split("/")[0]))
-            for item, _, amount_type, case in rows
-        )
-        columns = PostingColumns(
-            terms,
-            range(len(rows)),
-            [item for item, *_ in rows],
-            ["MR-1"] * len(rows),
-            [amount for _, amount, *_ in rows],
-        )
-        return self.post(invoice_posting(columns, self.envelope(), "USD", discarded=discarded))
+        sums = []
+        for item, amount, amount_type, case in rows:
+            dimensions = Dimensions(
+                "ALPHA", account="BA-1", invoice=item.split("/", maxsplit=1)[0], item=item, member="MR-1"
+            )
+            sums.append((PostingTerms(case, amount_type, dimensions), abs(amount)))
+        return self.post(invoice_posting(sums, self.envelope(), "USD", discarded=discarded))
 
     def premium(self, item: str, amount: int, *, discarded: bool = False) -> JournalEntry | None:
         return self.invoice((item, amount, AmountType.PREMIUM, invoice_case(amount)), discarded=discarded)
@@ -466,6 +465,81 @@ def test_a_waived_charge_is_expense_not_negative_income() -> None:
     assert lines_of(ended) == [("1100", 10000, 0), ("5100", 0, 10000)]
 
 
+BY_WAIVER = replace(CHARGE, cause=PolicyTransactionType.WAIVER_ADD.value)
+
+
+@pytest.mark.rule("LED-036", "LED-E11")
+@pytest.mark.parametrize(
+    ("terms", "amount", "case"),
+    [
+        (CHARGE, 10000, Case.POSITIVE),
+        (CHARGE, -10000, Case.NEGATIVE),
+        (WAIVER, -10000, Case.RETRO_WAIVER),
+        (WAIVER, 10000, Case.RETRO_WAIVER_END),
+        (BY_WAIVER, -10000, Case.RETRO_WAIVER),
+        (BY_WAIVER, 10000, Case.RETRO_WAIVER_END),
+    ],
+)
+def test_a_line_that_stands_alone_is_posted_by_its_sign_and_cause(terms: LineTerms, amount: int, case: Case) -> None:
+    assert list(line_cases(only_chunk(("MR-1", terms, amount)))) == [(terms, case, 10000)]
+
+
+@pytest.mark.rule("LED-036", "LED-049", "INV-007")
+@pytest.mark.parametrize(
+    ("charge", "waiver", "parts"),
+    [
+        (100, -100, [(Case.POSITIVE, 100), (Case.WAIVER_OFFSET, 100)]),
+        (100, -40, [(Case.POSITIVE, 100), (Case.WAIVER_OFFSET, 40)]),
+        (100, -130, [(Case.POSITIVE, 100), (Case.WAIVER_OFFSET, 100), (Case.RETRO_WAIVER, 30)]),
+        (100, 40, [(Case.POSITIVE, 100), (Case.RETRO_WAIVER_END, 40)]),
+        (-100, -40, [(Case.NEGATIVE, 100), (Case.RETRO_WAIVER, 40)]),
+        (-100, 100, [(Case.NEGATIVE, 100), (Case.WAIVER_OFFSET_END, 100)]),
+        (-100, 40, [(Case.NEGATIVE, 100), (Case.WAIVER_OFFSET_END, 40)]),
+        (-100, 130, [(Case.NEGATIVE, 100), (Case.WAIVER_OFFSET_END, 100), (Case.RETRO_WAIVER_END, 30)]),
+    ],
+)
+def test_receivable_and_credits_keep_the_net_of_a_charge_and_its_waiver(
+    charge: int, waiver: int, parts: list[tuple[Case, int]]
+) -> None:
+    chunk = only_chunk(("MR-1", CHARGE, charge), ("MR-1", WAIVER, waiver))
+    assert [(case, amount) for _, case, amount in line_cases(chunk)] == parts
+    book = Book()
+    rows = [("INV-1/1", amount, AmountType.PREMIUM, case) for _, case, amount in line_cases(chunk)]
+    book.invoice(*rows)
+    net = charge + waiver
+    assert chunk.nets() == (net, 0)
+    expected = {"1100": max(net, 0), "1110": min(net, 0), "4000": -charge, "5100": -waiver}
+    assert book.balances == {code: amount for code, amount in expected.items() if amount}
+    told = {"remaining_due": max(net, 0), "open_credit": max(-net, 0), "billed_premium": net}
+    assert [one.number for one in controls(book.balances, told)] == ["C1", "C2", "C10"]
+    assert breaches(controls(book.balances, told)) == []
+    book.invoice(*rows, discarded=True)
+    assert book.balances == {}
+
+
+_AMOUNTS = st.integers(-10000, 10000).filter(bool)
+
+
+@pytest.mark.rule("LED-049")
+@settings(max_examples=60)
+@given(st.lists(st.tuples(_AMOUNTS, st.none() | _AMOUNTS), min_size=1, max_size=8))
+def test_the_controls_hold_for_any_mix_of_charges_and_waivers(pairs: list[tuple[int, int | None]]) -> None:
+    lines = []
+    for number, (charge, waiver) in enumerate(pairs):
+        lines.append((f"MR-{number}", CHARGE, charge))
+        if waiver is not None:
+            lines.append((f"MR-{number}", WAIVER, waiver))
+    chunk = only_chunk(*lines)
+    book = Book()
+    book.invoice(*[("INV-1/1", amount, AmountType.PREMIUM, case) for _, case, amount in line_cases(chunk)])
+    told = {
+        "remaining_due": sum(net for net in chunk.nets() if net > 0),
+        "open_credit": -sum(net for net in chunk.nets() if net < 0),
+        "billed_premium": sum(chunk.amounts),
+    }
+    assert breaches(controls(book.balances, told)) == []
+
+
 @pytest.mark.rule("LED-E12", "LED-035")
 def test_third_party_items_are_payable_to_the_third_party() -> None:
     book = Book()
@@ -804,24 +878,22 @@ def test_beancount_finds_nothing_wrong_with_the_journal() -> None:
 @pytest.mark.rule("LED-004", "LED-005")
 def test_an_invoice_of_three_hundred_thousand_lines_is_one_small_entry() -> None:
     count = 300_000
-    terms = tuple(
-        PostingTerms(
-            Case.POSITIVE,
-            AmountType.PREMIUM,
-            Dimensions("ALPHA", account="BA-1", invoice="INV-1", product="P", coverage=f"C{number}"),
-        )
-        for number in range(4)
-    )
-    columns = PostingColumns(
-        terms,
-        [row % 4 for row in range(count)],
-        [""] * count,
-        [""] * count,
-        [1000 + row % 3 for row in range(count)],
-    )
+    coverages = [replace(CHARGE, coverage=f"C{number}") for number in range(4)]
+    collected = LineColumns()
+    for row in range(count):
+        collected.add(f"MR-{row}", coverages[row % 4], 1000 + row % 3)
+    chunks = list(collected.chunks())
     started = time.perf_counter()
-    entry = post(invoice_posting(columns, Envelope("E", NOON, DAY), "USD"), DATED).entry
+    sums: Counter[tuple[str, Case]] = Counter()
+    for chunk in chunks:
+        for terms, case, amount in line_cases(chunk):
+            sums[terms.coverage, case] += amount
+    summed = [
+        (PostingTerms(case, AmountType.PREMIUM, Dimensions("ALPHA", account="BA-1", coverage=coverage)), amount)
+        for (coverage, case), amount in sums.items()
+    ]
+    entry = post(invoice_posting(summed, Envelope("E", NOON, DAY), "USD"), DATED).entry
     assert time.perf_counter() - started < 1
     assert entry is not None
     assert len(entry.lines) == 8
-    assert entry.total == sum(columns.amounts)
+    assert entry.total == sum(collected.amounts)
