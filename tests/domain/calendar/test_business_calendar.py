@@ -113,7 +113,7 @@ DAYS = st.dates(dt.date(2020, 1, 1), dt.date(2030, 12, 31))
 NEAR = st.integers(-20, 20)
 
 
-@pytest.mark.rule("CAL-004")
+@pytest.mark.rule("CAL-004", "CAL-005")
 @LAW
 @given(st.frozensets(st.integers(1, 7), max_size=6), st.frozensets(NEAR), st.frozensets(NEAR), DAYS)
 def test_no_working_day_lies_between_a_day_and_its_working_neighbours(
@@ -130,6 +130,7 @@ def test_no_working_day_lies_between_a_day_and_its_working_neighbours(
     assert calendar.is_working_day(earlier)
     between = [earlier + n * ONE_DAY for n in range(1, (following - earlier).days) if earlier + n * ONE_DAY != day]
     assert not any(calendar.is_working_day(item) for item in between)
-    for mode in MODES:
-        limit = processing_date(day, mode, calendar)
-        assert limit in ({day} if calendar.is_working_day(day) else {day, None, following})
+    expected = {"NONE": day, "POSTPONE": None, "IN_ADVANCE": following}
+    if calendar.is_working_day(day):
+        expected = dict.fromkeys(expected, day)
+    assert {str(mode): processing_date(day, mode, calendar) for mode in MODES} == expected

@@ -118,7 +118,7 @@ def test_a_run_passes_over_gaps_and_periods_already_billed() -> None:
     assert [item.period.start for item in caught_up] == dates("2024-09-01", "10-01")
 
 
-@pytest.mark.rule("CAL-077", "CAL-080")
+@pytest.mark.rule("CAL-077")
 def test_drafts_are_due_from_their_draft_date_and_never_on_self_bill() -> None:
     schedule = calendar_day(5, generation_units=15, draft_automation=True, draft_offset_days=5)
     list_bill = terms_of(schedule, "2024-01-01")
@@ -153,7 +153,6 @@ def test_reached_dates_trigger_draft_invoice_or_payment_request(
     assert triggered(terms, found, D(day)) == expected
 
 
-@pytest.mark.rule("CAL-079")
 def test_a_failed_generation_is_retried_so_many_times_and_then_waits_for_a_user() -> None:
     schedule = calendar_day(5, generation_retry_count=3, generation_retry_interval=60)
     failed_at = dt.datetime(2024, 7, 1, 2, 0, tzinfo=dt.UTC)
