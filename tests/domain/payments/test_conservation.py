@@ -403,11 +403,12 @@ class CashConservation(RuleBasedStateMachine):
     def members_money_lies_where_the_account_keeps_it(self) -> None:
         for state in self.records.values():
             assert state.in_bucket(Bucket.MEMBER_UNAPPLIED) == 0 or state.known.account == "BA-LBI"
+            assert state.in_bucket(Bucket.MEMBER_OVERPAYMENT) == 0 or state.known.account != "BA-LBG"
             if state.known.category is Category.CUSTOMER_CREDIT:
                 assert state.member_unapplied_total == 0
 
 
 CashConservation.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestCashConservation = pytest.mark.rule("PAY-002", "BAL-008", "PAY-007", "LED-037", "LED-049")(
+TestCashConservation = pytest.mark.rule("PAY-002", "BAL-008", "BAL-009", "PAY-007", "LED-037", "LED-049")(
     CashConservation.TestCase
 )

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from domain.balances.reconciliation import EXCESS_ORDER
 from domain.errors import InvariantError, Refusal
 from domain.payments.allocation import ActiveWriteOff, OpenAccount, Permissions, SpreadSettings, WriteOffKind
 from domain.payments.classification import (
@@ -18,7 +19,9 @@ from domain.payments.classification import (
     Channel,
     Explanation,
     FundsStatus,
+    InternalSubtype,
     Method,
+    PaymentDetails,
     PaymentStatus,
     bank_processing_default,
     detail_problems,
@@ -35,8 +38,10 @@ from domain.payments.configuration import (
     allocate_automatically,
     configure,
     default_configuration,
+    strategy_problems,
 )
-from domain.payments.distribution import allocate, of_plan
+from domain.payments.consumption import Consumable, use_member_money
+from domain.payments.distribution import Distribution, allocate, of_plan
 from domain.payments.drafts import (
     clear_draft,
     delete_draft_allocation,
@@ -51,10 +56,13 @@ from domain.payments.payment import (
     InvoiceLines,
     MemberAmounts,
     PaymentAllocated,
+    PaymentReceived,
     PaymentRecord,
     PaymentRefunded,
     PaymentRefundRestored,
+    PaymentReleased,
     PaymentStatusChanged,
+    PaymentTransferred,
     PaymentUnallocated,
     Phase,
     RefundLockReleased,
@@ -76,6 +84,7 @@ from domain.payments.receiving import (
     HubTarget,
     NamedInvoice,
     RegisteredMethod,
+    cash_deduction_details,
     cash_transaction_ignored,
     designation_problems,
     hub_instructions,
@@ -166,7 +175,70 @@ def test_an_account_number_shows_its_last_four_characters_at_most() -> None:
     ]
 
 
-@pytest.mark.rule("PAY-014", "PAY-019", "PAY-117")
+@pytest.mark.rule("PAY-014")
+@pytest.mark.parametrize(
+    ("method", "missing"),
+    [
+        (Method.CHECK, ["check_number", "check_date", "reference"]),
+        (Method.EFT_ACH, ["token_profile", "account_holder"]),
+        (Method.CREDIT_CARD, ["token_profile", "account_holder"]),
+        (Method.CASH, []),
+    ],
+)
+def test_each_method_needs_its_own_details_and_a_payment_without_them_is_not_created(
+    method: Method, missing: list[str]
+) -> None:
+    bare = details(method=method)
+    assert [problem.params["fields"] for problem in detail_problems(bare)] == ([missing] if missing else [])
+    if missing:
+        for create in (receive, initiate):
+            with pytest.raises(Refusal) as refused:
+                create(offer(1000, bare), account(LBG), number="PAY-1", record="PAY-1", today=TODAY)
+            assert codes(refused.value) == ["PAYMENT_DETAILS_INCOMPLETE"]
+
+
+@pytest.mark.rule("PAY-019")
+@pytest.mark.parametrize("method", list(Method))
+def test_only_cards_and_transfers_are_collected_and_by_default_those_from_screen_or_portal(method: Method) -> None:
+    collected = method in (Method.CREDIT_CARD, Method.EFT_ACH)
+    by_default = {channel for channel in Channel if bank_processing_default(method, channel)}
+    assert by_default == ({Channel.UI, Channel.PORTAL} if collected else set())
+    problems = [problem.code for problem in detail_problems(details(method=method, bank_processing=True))]
+    assert ("BANK_PROCESSING_NOT_ALLOWED" in problems) is not collected
+
+
+@pytest.mark.rule("PAY-012")
+@pytest.mark.parametrize(
+    ("stated", "funds"),
+    [
+        (details(), FundsStatus.CLEARED),
+        (details(Category.INTERNAL), FundsStatus.CLEARED),
+        (details(Category.CUSTOMER_CREDIT), FundsStatus.CLEARED),
+        (details(method=Method.CREDIT_CARD, token_profile="T", account_holder="H"), FundsStatus.CLEARED),
+        (details(method=Method.EFT_ACH, token_profile="T", account_holder="H"), FundsStatus.CLEARED),
+        (details(method=Method.CHECK, check_number="1", check_date=TODAY, reference="R"), FundsStatus.ISSUED),
+        (
+            details(method=Method.CREDIT_CARD, token_profile="T", account_holder="H", bank_processing=True),
+            FundsStatus.AWAITING,
+        ),
+    ],
+)
+def test_the_funds_status_at_receipt_follows_from_the_method(stated: PaymentDetails, funds: FundsStatus) -> None:
+    assert (
+        received(receive(offer(1000, stated), account(LBI), number="PAY-1", record="PAY-1", today=TODAY)).funds_status
+        is funds
+    )
+
+
+@pytest.mark.rule("PAY-005")
+def test_the_effective_date_of_a_hub_payment_is_the_first_known_of_bank_check_and_registration() -> None:
+    bank, check, registered = dt.date(2025, 4, 27), dt.date(2025, 4, 28), dt.date(2025, 5, 2)
+    assert hub_effective_date(bank, check, registered) == bank
+    assert hub_effective_date(None, check, registered) == check
+    assert hub_effective_date(None, None, registered) == registered
+
+
+@pytest.mark.rule("PAY-019", "PAY-117")
 def test_missing_details_are_named_and_bank_collection_is_refused_where_there_is_none() -> None:
     check = details(method=Method.CHECK, check_number="17", bank_processing=True)
     problems = detail_problems(check)
@@ -174,9 +246,6 @@ def test_missing_details_are_named_and_bank_collection_is_refused_where_there_is
     assert problems[0].params["fields"] == ["check_date", "reference"]
     internal = details(Category.INTERNAL, related_entity=None)
     assert [problem.code for problem in detail_problems(internal)] == ["RELATED_ENTITY_REQUIRED"]
-    assert bank_processing_default(Method.CREDIT_CARD, Channel.PORTAL)
-    assert not bank_processing_default(Method.CREDIT_CARD, Channel.PAYMENT_HUB)
-    assert not bank_processing_default(Method.CASH, Channel.UI)
 
 
 @pytest.mark.rule("PAY-018", "PAY-005", "PAY-117")
@@ -194,6 +263,12 @@ def test_an_offer_is_refused_with_everything_that_is_wrong_with_it() -> None:
         "EFFECTIVE_DATE_IN_FUTURE",
         "INTERNAL_PAYMENT_NOT_ALLOWED",
     ]
+    unknown, inactive = replace(account(LBG), exists=False), replace(account(LBG), active=False)
+    assert [problem.code for problem in offer_problems(offer(1), unknown, TODAY)] == ["BILLING_ACCOUNT_NOT_FOUND"]
+    assert [problem.code for problem in offer_problems(offer(1), inactive, TODAY)] == ["ACCOUNT_NOT_ACTIVE"]
+    expired = offer(1, expiration_date=TODAY - dt.timedelta(days=1))
+    assert [problem.pointer for problem in offer_problems(expired, account(LBG), TODAY)] == ["/expiration_date"]
+    assert offer_problems(offer(1, expiration_date=TODAY), account(LBG), TODAY) == []
 
 
 @pytest.mark.rule("PAY-011", "PAY-012", "PAY-013", "PAY-023")
@@ -203,7 +278,33 @@ def test_a_received_check_is_unapplied_and_issued_and_tells_its_status_once() ->
     state = received(events)
     assert (state.status, state.unapplied, state.funds_status) == (PaymentStatus.UNAPPLIED, 5000, FundsStatus.ISSUED)
     changes = [event for event in events if isinstance(event, PaymentStatusChanged)]
-    assert [(change.old, change.new) for change in changes] == [(None, PaymentStatus.UNAPPLIED)]
+    assert [(change.old, change.new, change.cause) for change in changes] == [
+        (None, PaymentStatus.UNAPPLIED, Cause.RECEIPT)
+    ]
+    (accepted,) = [event for event in events if isinstance(event, PaymentReceived)]
+    assert (accepted.record, accepted.amount, accepted.details) == (state.known, 5000, check)
+    assert (accepted.record.account, accepted.transaction_date, accepted.effective_date) == ("BA-1", TODAY, TODAY)
+
+
+@pytest.mark.rule("PAY-013")
+def test_the_status_is_told_when_it_changes_and_only_then() -> None:
+    state = record(LBG, 1000)
+
+    def told(before: PaymentRecord, amount: int) -> list[tuple[PaymentStatus | None, PaymentStatus, Cause]]:
+        lines = [InvoiceLines("INV-1", (1,), (amount,))]
+        distribution = Distribution(tuple(lines))
+        events = allocate(before, distribution, cause=Cause.RULES, date=TODAY)
+        return [(one.old, one.new, one.cause) for one in events if isinstance(one, PaymentStatusChanged)]
+
+    unapplied, partly, whole = (
+        PaymentStatus.UNAPPLIED,
+        PaymentStatus.PARTIALLY_ALLOCATED,
+        PaymentStatus.ALLOCATED,
+    )
+    assert told(state, 400) == [(unapplied, partly, Cause.RULES)]
+    half = paid(state, [("INV-1", 1, None, 400)])
+    assert told(half, 100) == []
+    assert told(half, 600) == [(partly, whole, Cause.RULES)]
 
 
 @pytest.mark.rule("PAY-E06", "PAY-025", "PAY-005", "PAY-001")
@@ -272,7 +373,7 @@ def test_hub_targets_report_all_their_problems_and_a_single_one_takes_the_whole_
 CARD = {"method": Method.CREDIT_CARD, "token_profile": "T", "account_holder": "H", "bank_processing": True}
 
 
-@pytest.mark.rule("PAY-E07", "PAY-020", "PAY-022", "PAY-107")
+@pytest.mark.rule("PAY-E07", "PAY-020", "PAY-107")
 def test_money_awaiting_the_bank_counts_only_once_the_bank_honours_it() -> None:
     preset = [Target(TargetKind.INVOICE, 30000, invoice="INV-1"), Target(TargetKind.INVOICE, 20000, invoice="INV-2")]
     events = receive(
@@ -330,17 +431,26 @@ def test_a_cash_transaction_creates_a_payment_only_for_a_deduction_of_a_member(
 ) -> None:
     reported = CashTransaction(amount, "C-1", day, "MR-5", "LIFE", "CV-1")
     assert cash_transaction_ignored(reported, kind, ()) == ignored
+    if ignored is None:
+        assert cash_transaction_ignored(reported, kind, ("LIFE",)) is None
+        assert cash_transaction_ignored(reported, kind, ("DENTAL",)) == "PRODUCT_NOT_ELIGIBLE"
+        assert cash_transaction_ignored(replace(reported, correlation=None), kind, ()) == "CORRELATION_MISSING"
+        assert cash_transaction_ignored(replace(reported, member_record=None), kind, ()) == "MEMBER_RECORD_MISSING"
 
 
 @pytest.mark.rule("PAY-E20", "PAY-121")
 def test_a_cash_deduction_pays_the_member_and_keeps_the_excess_as_overpayment() -> None:
     rows = [Row("INV-1", 5000, member="MR-5"), Row("INV-2", 6000, member="MR-5")]
-    facts = TargetFacts(
-        "BA-1", AccountKind.INDIVIDUAL_DIRECT, OpenAccount(open_items(rows), open_invoices("INV-1", "INV-2"))
-    )
+    facts = TargetFacts("BA-1", LBI, OpenAccount(open_items(rows), open_invoices("INV-1", "INV-2")))
+    reported = CashTransaction(-12000, "C-1", TODAY, "MR-5", "LIFE", "CV-1")
+    stated = cash_deduction_details(details(Category.INTERNAL, related_entity=None), reported)
+    assert (stated.subtype, stated.related_entity) == (InternalSubtype.CASH_DEDUCTION, "CV-1")
+    assert (stated.correlation, stated.member_record) == ("C-1", "MR-5")
     target = Target(TargetKind.MEMBER, 12000, member_record="MR-5")
     done = distribute_to_targets(12000, [target], None, facts, member_targets=True)
-    payment = record(AccountKind.INDIVIDUAL_DIRECT, 12000, category=Category.INTERNAL)
+    payment = received(
+        receive(offer(12000, stated), account(LBI), number="INT-00000001", record="INT-00000001", today=TODAY)
+    )
     after = fold(payment, allocate(payment, done, cause=Cause.INSTRUCTION, date=TODAY))
     assert dict(after.items) == {"INV-1": 5000, "INV-2": 6000}
     assert (dict(after.member_overpayment), after.status) == ({"MR-5": 1000}, PaymentStatus.ALLOCATED)
@@ -379,6 +489,7 @@ def test_unallocating_from_members_moves_overpayment_or_everything_to_their_unap
             reason="R",
             date=TODAY,
         )
+    assert codes(refused.value) == ["NOTHING_TO_UNALLOCATE"] * 2
     assert [problem.params["member_record"] for problem in refused.value.problems] == ["MR-8", "MR-9"]
 
 
@@ -421,7 +532,7 @@ def test_on_list_bill_individual_the_rules_use_what_was_freed_on_other_invoices(
     events = unallocate_payment(state, allocated(rows), invoices=chosen, reason="ERROR", date=TODAY)
     middle = fold(state, events)
     freed = {one for one in ("INV-2", "INV-3") if one not in middle.items}
-    due = [Row("INV-4", 12000), *(Row(invoice, 1000) for invoice in sorted(freed))]
+    due = [Row("INV-4", 12000), *(Row(invoice, state.items[invoice]) for invoice in sorted(freed))]
     plan = allocate_automatically(
         default_configuration(LBI),
         freed_amount(state, events),
@@ -433,6 +544,9 @@ def test_on_list_bill_individual_the_rules_use_what_was_freed_on_other_invoices(
     assert dict(after.items) == expected
     assert after.unapplied == 50000 - sum(expected.values())
     assert after.status is PaymentStatus.PARTIALLY_ALLOCATED
+    group = paid(record(LBG, 50000), rows)
+    left_alone = unallocate_payment(group, allocated(rows), invoices=None, reason="ERROR", date=TODAY)
+    assert fold(group, left_alone).unapplied == 50000
 
 
 @pytest.mark.rule("PAY-088", "PAY-090")
@@ -509,6 +623,10 @@ def test_a_suspension_takes_the_money_of_all_records_to_general_suspense() -> No
     assert any(isinstance(event, RefundLockReleased) for event in events["P-1"])
     assert not a.locked_by_refund
     assert (dict(a.items), dict(b.items)) == ({}, {})
+    # The member's overpayment of another payment pays what became due again on the list bill account.
+    again = OpenAccount(open_items([Row("INV-1", 60000, member="MR-7")]), open_invoices("INV-1"))
+    used = use_member_money([Consumable("P-2", "P-2", Category.BANKING, TODAY, 12000, "MR-7")], again)
+    assert 60000 - used.allocated == 48000
 
 
 @pytest.mark.rule("PAY-E14", "PAY-E15", "PAY-102")
@@ -559,7 +677,10 @@ def test_a_payment_routed_to_another_domain_leaves_empty_records() -> None:
     events = suspend([on_a, on_b], items, reason="MISDIRECTED", date=TODAY)
     states = [fold(on_a, events["P-1"]), fold(on_b, events["P-1/2"])]
     moved = redirect(states, "CLAIMS", date=TODAY)
-    assert {fold(state, moved[state.known.record_id]).status for state in states} == {PaymentStatus.TRANSFERRED}
+    gone = [fold(state, moved[state.known.record_id]) for state in states]
+    assert [(state.status, state.amount, state.suspended) for state in gone] == [(PaymentStatus.TRANSFERRED, 0, 0)] * 2
+    released = [event for events in moved.values() for event in events if isinstance(event, PaymentReleased)]
+    assert [(event.domain, event.suspended) for event in released] == [("CLAIMS", 65000), ("CLAIMS", 40000)]
 
 
 @pytest.mark.rule("PAY-101")
@@ -611,10 +732,10 @@ def test_a_payment_the_hub_knows_is_suspended_before_it_is_reversed_and_only_onc
     assert not any(isinstance(event, PaymentUnallocated) for event in events)
     gone = fold(state, events)
     assert (gone.status, gone.suspended) == (PaymentStatus.REVERSED, 0)
-    for again in (reverse, decline):
+    for again, code in ((reverse, "PAYMENT_NOT_REVERSIBLE"), (decline, "PAYMENT_NOT_DECLINABLE")):
         with pytest.raises(Refusal) as refused:
             again([gone], {}, reason="ENTRY_ERROR", date=TODAY)
-        assert refused.value.code in ("PAYMENT_NOT_REVERSIBLE", "PAYMENT_NOT_DECLINABLE")
+        assert codes(refused.value) == [code]
 
 
 @pytest.mark.rule("PAY-107", "PAY-108", "PAY-110")
@@ -641,6 +762,32 @@ def test_a_decline_needs_a_reason_of_the_method_and_takes_every_part() -> None:
     with pytest.raises(Refusal) as refused:
         decline([], {}, reason="OTHER", date=TODAY)
     assert codes(refused.value) == ["PAYMENT_NOT_FOUND"]
+
+
+@pytest.mark.rule("PAY-108")
+@pytest.mark.parametrize(
+    ("method", "reasons"),
+    [
+        (Method.CHECK, "INSUFFICIENT_FUNDS STOP_PAYMENT ACCOUNT_CLOSED SIGNATURE STALE_DATED"),
+        (Method.EFT_ACH, "INSUFFICIENT_FUNDS ACCOUNT_CLOSED NO_ACCOUNT NOT_AUTHORISED"),
+        (Method.CREDIT_CARD, "CARD_DECLINED CARD_EXPIRED CHARGEBACK"),
+        (Method.CASH, "COUNTERFEIT ENTRY_ERROR"),
+        (Method.INTERNAL, "SOURCE_CANCELLED ENTRY_ERROR"),
+        (Method.CREDIT, "CREDIT_WITHDRAWN ENTRY_ERROR"),
+    ],
+)
+def test_each_method_has_its_own_reasons_of_a_decline(method: Method, reasons: str) -> None:
+    category = {Method.INTERNAL: Category.INTERNAL, Method.CREDIT: Category.CUSTOMER_CREDIT}.get(
+        method, Category.BANKING
+    )
+    needed = {"check_number": "1", "check_date": TODAY, "reference": "R", "token_profile": "T", "account_holder": "H"}
+    state = record(LBI, 1000, category=category, method=method, **needed)
+    for reason in [*reasons.split(), "OTHER"]:
+        events = decline([state], {}, reason=reason, text="because", date=TODAY)[state.known.record_id]
+        assert fold(state, events).status is PaymentStatus.DECLINED
+    with pytest.raises(Refusal) as refused:
+        decline([state], {}, reason="UNHEARD_OF", date=TODAY)
+    assert refused.value.problems[0].params["allowed"] == [*reasons.split(), "OTHER"]
 
 
 # --- Transfer --------------------------------------------------------------------------------------------------------
@@ -671,7 +818,11 @@ def test_a_transfer_asks_for_all_confirmations_then_moves_whole_records() -> Non
         transfer(state, items, targets, reason="MISAPPLIED", date=TODAY)
     assert refused.value.code == "CONFIRMATION_REQUIRED"
     assert refused.value.problems[0].params["confirmations"] == list(ALL_CONFIRMED)
-    events, arrivals = transfer(state, items, targets, reason="MISAPPLIED", confirmations=ALL_CONFIRMED, date=TODAY)
+    later = TODAY + dt.timedelta(days=5)
+    events, arrivals = transfer(state, items, targets, reason="MISAPPLIED", confirmations=ALL_CONFIRMED, date=later)
+    (moved,) = [event for event in events if isinstance(event, PaymentTransferred)]
+    assert [(target.account, target.amount) for target in moved.targets] == [("BA-B", 70000), ("BA-C", 20000)]
+    assert (moved.amount, moved.remainder, moved.reason, moved.date) == (90000, 10000, "MISAPPLIED", later)
     after = fold(state, events)
     assert (after.amount, after.status, after.draft) == (10000, PaymentStatus.UNAPPLIED, None)
     arrived = {name: received(stream) for name, stream in arrivals.items()}
@@ -679,7 +830,9 @@ def test_a_transfer_asks_for_all_confirmations_then_moves_whole_records() -> Non
         "P-1/2": ("BA-B", 70000, PaymentStatus.UNAPPLIED),
         "P-1/3": ("BA-C", 20000, PaymentStatus.UNAPPLIED),
     }
-    assert all(one.known.payment_number == "P-1" and one.transaction_date == TODAY for one in arrived.values())
+    for one in arrived.values():
+        assert (one.known.payment_number, one.transaction_date, one.effective_date) == ("P-1", TODAY, TODAY)
+        assert one.stated == state.stated
     assert after.unapplied + sum(one.unapplied for one in arrived.values()) == 100000
 
 
@@ -831,23 +984,52 @@ def test_each_save_is_a_version_and_a_cleared_draft_cannot_be_applied() -> None:
     state = fold(state, save_draft(state, targets, warnings=["OVER_ALLOCATED"]))
     assert state.draft is not None
     assert state.draft.version == 2
+    assert (state.status, state.unapplied) == (PaymentStatus.UNAPPLIED, 1000)
     assert draft_to_apply(state) == tuple(targets)
     cleared = fold(state, clear_draft(state, confirmed=True))
     with pytest.raises(Refusal) as refused:
         draft_to_apply(cleared)
     assert codes(refused.value) == ["DRAFT_EMPTY"]
     deleted = fold(state, delete_draft_allocation(state, confirmed=True))
-    assert deleted.draft is None
+    assert (deleted.draft, deleted.status, deleted.unapplied) == (None, PaymentStatus.UNAPPLIED, 1000)
     with pytest.raises(Refusal) as refused:
         delete_draft_allocation(paid(record(LBG, 10), [("INV-1", 1, None, 10)]), confirmed=True)
     assert codes(refused.value) == ["ALLOCATION_POSTED"]
+
+
+@pytest.mark.rule("PAY-075")
+@pytest.mark.parametrize("what", ["unallocation", "reallocation", "transfer", "suspension", "reversal", "decline"])
+def test_a_draft_goes_with_the_money_it_was_made_for(what: str) -> None:
+    rows: list[tuple[str, int, str | None, int]] = [("INV-1", 1, "MR-1", 600)]
+    state, items = paid(record(LBG, 1000, number="P-1", account_number="BA-A"), rows), allocated(rows)
+    state = fold(state, save_draft(state, [Target(TargetKind.INVOICE, 400, invoice="INV-2")]))
+    known = TargetFacts("BA-A", LBG, OpenAccount(open_items([Row("INV-1", 0)]), open_invoices("INV-1")))
+    unapplied = [Target(TargetKind.UNAPPLIED, 600)]
+    events = {
+        "unallocation": lambda: unallocate_payment(state, items, invoices=None, reason="ERROR", date=TODAY),
+        "reallocation": lambda: (
+            reallocate_payment(state, items, unapplied, known, invoices=["INV-1"], reason="ERROR", date=TODAY).events
+        ),
+        "transfer": lambda: transfer(
+            state, items, [to("BA-B", 1000, 2)], reason="MISAPPLIED", confirmations=ALL_CONFIRMED, date=TODAY
+        )[0],
+        "suspension": lambda: suspend([state], {"P-1": items}, reason="MISDIRECTED", date=TODAY)["P-1"],
+        "reversal": lambda: reverse([state], {"P-1": items}, reason="ENTRY_ERROR", date=TODAY)["P-1"],
+        "decline": lambda: decline([state], {"P-1": items}, reason="ENTRY_ERROR", date=TODAY)["P-1"],
+    }[what]()
+    assert [event.version for event in events if isinstance(event, DraftAllocationDeleted)] == [1]
+    assert fold(state, events).draft is None
 
 
 @pytest.mark.rule("PAY-085", "PAY-086")
 def test_a_suspense_entry_is_resolved_when_its_money_has_found_a_home() -> None:
     state = record(LBG, 1000)
     opened = open_entry(state, reference="SUS-00000001", reason=Explanation.NO_OPEN_INVOICE, receipt_date=TODAY)
-    assert isinstance(opened[0], SuspenseEntryOpened)
+    assert opened == [
+        SuspenseEntryOpened(
+            record=state.known, reference="SUS-00000001", amount=1000, receipt_date=TODAY, reason="NO_OPEN_INVOICE"
+        )
+    ]
     state = fold(state, opened)
     known = TargetFacts(
         "BA-1",
@@ -871,6 +1053,9 @@ def test_a_suspense_entry_is_resolved_when_its_money_has_found_a_home() -> None:
     with pytest.raises(Refusal) as refused:
         hold_internal_payment(state, reference="SUS-2", reason=None, receipt_date=TODAY)
     assert codes(refused.value) == ["NOT_INTERNAL", "REASON_REQUIRED"]
+    internal = record(LBG, 700, category=Category.INTERNAL)
+    (held,) = hold_internal_payment(internal, reference="SUS-00000002", reason="to be asked", receipt_date=TODAY)
+    assert (held.amount, held.reason) == (700, "INTERNAL_HELD")
 
 
 @pytest.mark.rule("PAY-011")
@@ -921,6 +1106,19 @@ def test_a_configuration_row_is_refused_with_everything_that_is_wrong_with_it() 
     row, problems = configure(individual, [])
     assert [problem.code for problem in problems] == ["RULES_INCOMPLETE", "AUTOCONSUMPTION_NOT_ALLOWED"]
     assert problems[0].params["missing"] == ["allowAllocationOfMismatchedAmounts", "allowPartialInvoiceCoverage"]
+
+
+@pytest.mark.rule("PAY-034")
+def test_a_named_strategy_is_of_the_accounts_own_bill_type_and_mode() -> None:
+    assert strategy_problems(default_configuration(LBG), LBG) == []
+    for strategy in (None, default_configuration(LBI)):
+        assert [one.code for one in strategy_problems(strategy, LBG)] == ["STRATEGY_NOT_FOR_ACCOUNT"]
+
+
+@pytest.mark.rule("PAY-038")
+def test_the_category_orders_start_with_credits_for_use_and_with_bank_money_for_unallocation() -> None:
+    assert default_configuration(LBG).category_order == ("CUSTOMER_CREDIT", "INTERNAL", "BANKING")
+    assert EXCESS_ORDER == ("BANKING", "INTERNAL", "CUSTOMER_CREDIT")
 
 
 @pytest.mark.rule("PAY-034", "PAY-035", "PAY-036")
@@ -1035,6 +1233,7 @@ def test_a_draft_payment_has_no_effect_and_is_deleted_once_confirmed() -> None:
     with pytest.raises(Refusal) as refused:
         delete_draft_payment(record(LBI, 1000), confirmed=False, date=TODAY)
     assert codes(refused.value) == ["PAYMENT_NOT_DRAFT", "CONFIRMATION_REQUIRED"]
+    assert (draft.status, draft.came_in) == (PaymentStatus.INITIATED, 0)
     deleted = fold(draft, delete_draft_payment(draft, confirmed=True, date=TODAY))
     assert (deleted.status, deleted.draft) == (PaymentStatus.DELETED, None)
 
@@ -1050,7 +1249,7 @@ def test_a_preset_may_be_replaced_until_the_money_is_in_force() -> None:
     assert codes(refused.value) == ["PRESET_NOT_POSSIBLE"]
 
 
-@pytest.mark.rule("PAY-010", "PAY-006")
+@pytest.mark.rule("PAY-006", "PAY-010", "PAY-011")
 @pytest.mark.parametrize(
     ("places", "status"),
     [
@@ -1067,6 +1266,7 @@ def test_a_preset_may_be_replaced_until_the_money_is_in_force() -> None:
 )
 def test_the_status_of_a_record_in_force_follows_from_its_parts(places: dict[str, int], status: PaymentStatus) -> None:
     assert replace(PaymentRecord(), phase=Phase.IN_FORCE, **places).status is status
+    assert {*Phase} - {Phase.IN_FORCE} == {"INITIATED", "PENDING", "SUSPENDED", "DECLINED", "REVERSED", "DELETED"}
     for phase in Phase:
         if phase is not Phase.IN_FORCE:
             assert replace(PaymentRecord(), phase=phase, **places).status == phase

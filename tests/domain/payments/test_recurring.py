@@ -138,4 +138,5 @@ def test_a_failed_draw_waits_is_tried_twice_more_and_then_stops() -> None:
     assert retries.state is RetryState.STOPPED
     assert not retries.allows(day("2026-01-01"))
     assert retries.completed() == Retries()
-    assert Retries().failed(day("2025-03-10"), "CARD_EXPIRED").state is RetryState.STOPPED
+    for useless in ("CARD_EXPIRED", "ACCOUNT_CLOSED", "NO_ACCOUNT", "NOT_AUTHORISED"):
+        assert Retries().failed(day("2025-03-10"), useless).state is RetryState.STOPPED

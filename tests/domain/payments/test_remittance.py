@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from domain.payments.allocation import OpenAccount, PriorityKey, SpreadSettings
+from domain.payments.classification import AccountKind, Cause, PaymentStatus
+from domain.payments.distribution import Distribution, allocate
+from domain.payments.payment import fold
 from domain.payments.remittance import (
     RemittanceMember,
     RemittanceRow,
@@ -16,7 +19,7 @@ from domain.payments.remittance import (
     read_rows,
     total_problems,
 )
-from tests.domain.payments.builders import Row, by_line, open_invoices, open_items
+from tests.domain.payments.builders import TODAY, Row, by_line, open_invoices, open_items, record
 
 ON = SpreadSettings(use_priority_rules=True)
 HEADER = ("SSN", "Employee ID", "member_record_number", "Amount", "Product")
@@ -65,6 +68,10 @@ def test_a_persons_money_pays_the_chosen_invoice_then_its_oldest_and_the_rest_is
         "MR-A2": 1000,
     }
     assert done.placed == 23000
+    payment = record(AccountKind.LIST_BILL_INDIVIDUAL, 23000)
+    distribution = Distribution(done.lines, done.overpayments)
+    after = fold(payment, allocate(payment, distribution, cause=Cause.REMITTANCE, date=TODAY))
+    assert after.status is PaymentStatus.ALLOCATED
 
 
 @pytest.mark.rule("PAY-E08", "PAY-058", "PAY-059")
