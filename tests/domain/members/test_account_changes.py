@@ -88,6 +88,28 @@ def test_a_change_dated_before_a_later_one_of_the_account_is_refused() -> None:
     assert member.status("T2") == "APPLIED"
 
 
+@pytest.mark.rule("PRM-034")
+def test_only_a_rewrite_gives_the_modal_grid_another_anchor() -> None:
+    group = Group({"G": group_account("G"), "ID": direct_account("ID", "06-01")})
+    member = Member(group).start(on="01-10")
+    member.amend("02-15", "1320.00")
+    member.renew("03-20", "1440.00")
+    to_quarterly(group, "04-01")
+    change_modality(member, "04-01")
+    member.port("06-03")
+    assert member.record.anchor == day("01-10")
+    starts = [f"{one.period_start:%m-%d}" for one in member.charges("G", "01-10", "06-03")]
+    assert starts == ["01-10", "02-10", "03-10", "01-10", "04-10"]
+    assert [f"{one.period_start:%m-%d}" for one in member.charges("ID", "06-03", "07-11")] == [
+        "05-10",
+        "06-10",
+        "07-10",
+    ]
+    member.send(T.REWRITE, "02-05", cascade="R")
+    assert member.record.anchor == day("02-05")
+    assert [f"{one.period_start:%m-%d}" for one in member.charges("ID", "06-03", "06-06")] == ["05-05", "06-05"]
+
+
 @pytest.mark.rule("PRM-148", "PRM-040")
 def test_changed_gaps_give_no_version_of_their_own_but_one_a_transaction_with_rows() -> None:
     member = Member(Group()).start()

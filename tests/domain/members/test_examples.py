@@ -1,6 +1,7 @@
 """The worked examples of 04-premium-and-transactions, told as transactions sent to a member record."""
 
 import datetime as dt
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -18,11 +19,13 @@ from tests.domain.members.story import (
     Group,
     Member,
     amount,
+    cents,
     day,
     direct_account,
     drop,
     group_account,
     individual_account,
+    money,
     names,
     per_class,
     per_location,
@@ -35,6 +38,18 @@ A = ItemKey("LIFE", coverage_class="A")
 B = ItemKey("LIFE", coverage_class="B")
 CLASS_CHANGE = (AmendmentKind.CLASSIFICATION_CHANGE,)
 PAYROLL_CHANGE = (AmendmentKind.PAYROLL_FREQUENCY_CHANGE,)
+
+
+Act = Callable[[Member], object]
+
+
+def nothing(_: Member) -> None:
+    """No transaction."""
+
+
+def reductions(happened: Iterable[object]) -> list[int]:
+    """By how much billed keys fell (PRM-131)."""
+    return [one.difference for one in happened if isinstance(one, BilledPremiumReduced)]
 
 
 def group_and_direct(start: str) -> Group:
@@ -154,7 +169,7 @@ def test_e06_a_payroll_frequency_change_off_the_grid_is_prorated_on_both_sides()
     assert member.nets("G", "03-01", "03-26") == ["32.05", "7.12", "50.00"]
 
 
-@pytest.mark.rule("PRM-E07", "PRM-064", "PRM-140")
+@pytest.mark.rule("PRM-E07", "PRM-064")
 def test_e07_a_cancellation_charges_nothing_from_its_date() -> None:
     not_invoiced = Member(Group()).start()
     not_invoiced.cancel("03-16")
@@ -228,6 +243,7 @@ def test_e09_an_amendment_out_of_sequence_locks_the_record_and_changes_no_figure
     assert member.record.is_roll_on_pending
     assert member.nets("G", "03-01", "08-02") == ["100.00", "110.00", "110.00", "110.00", "120.00", "120.00"]
     assert member.nets("G", "03-01", "08-02", latest=True) == ["105.00"] * 6
+    assert reductions(member.events) == []
     assert member.refused(lambda: member.renew("09-01", "1500.00")) == ["ROLL_ON_PENDING"]
 
 
@@ -255,8 +271,49 @@ def test_e09_dropped_transactions_fall_away() -> None:
     _, both = e09()
     both.decide(drop("T3"))
     assert both.record.is_roll_on_pending
-    both.decide(drop("T2"))
+    closed = both.decide(drop("T2"))
     assert (both.anyb(), both.active_number) == ("-40.00", 4)
+    assert reductions(closed) == [-500, -500, -500, -1500, -1500]
+
+
+#: What is done before the invoice of March, what after it, and March as billed and as corrected.
+EFFECTS: dict[str, tuple[Act, Act, str, str]] = {
+    "amendment, higher": (nothing, lambda one: one.amend("03-16", "1560.00"), "100.00", "117.70"),
+    "amendment, lower": (nothing, lambda one: one.amend("03-16", "960.00"), "100.00", "91.40"),
+    "renewal, higher": (nothing, lambda one: one.renew("03-16", "1560.00"), "100.00", "117.70"),
+    "renewal, lower": (nothing, lambda one: one.renew("03-16", "960.00"), "100.00", "91.40"),
+    "cancellation": (nothing, lambda one: one.cancel("03-16"), "100.00", "49.32"),
+    "stop": (nothing, lambda one: one.stop("03-16"), "100.00", "49.32"),
+    "waiver": (nothing, lambda one: one.waive("03-16"), "100.00", "49.32"),
+    "rescission": (lambda one: one.cancel("03-16"), lambda one: one.rescind("03-16"), "49.32", "100.00"),
+    "reinstatement": (lambda one: one.cancel("03-16"), lambda one: one.reinstate("03-21"), "49.32", "85.48"),
+    "resume": (lambda one: one.stop("03-16"), lambda one: one.resume("03-21"), "49.32", "85.48"),
+    "waiver end": (lambda one: one.waive("03-16"), lambda one: one.end_waiver("03-21", "T2"), "49.32", "85.48"),
+}
+
+
+@pytest.mark.rule("PRM-140")
+@pytest.mark.parametrize(("before", "act", "billed", "corrected"), EFFECTS.values(), ids=EFFECTS)
+def test_a_period_not_invoiced_is_billed_as_corrected_and_an_invoiced_one_gives_anyb(
+    before: Act, act: Act, billed: str, corrected: str
+) -> None:
+    group = Group()
+    member = Member(group).start()
+    before(member)
+    group.invoice_months("G", 1, 2)
+    happened = act(member)
+    assert (member.anyb(), reductions(happened)) == ("0.00", [])
+    assert group.invoice("G", "03-01") == corrected
+
+    group = Group()
+    member = Member(group).start()
+    before(member)
+    assert group.invoice_months("G", 1, 3)[-1] == billed
+    happened = act(member)
+    difference = cents(corrected) - cents(billed)
+    assert (member.anyb(), reductions(happened)) == (money(difference), [difference] if difference < 0 else [])
+    april = sum(one.net for one in member.charges("G", "04-01", "04-02"))
+    assert group.invoice("G", "04-01") == money(april + difference)
 
 
 @pytest.mark.rule("PRM-E10", "PRM-046", "PRM-097", "PRM-129", "MEM-130")

@@ -9,7 +9,7 @@ from domain.accounts.setup import Routed
 from domain.calendar.frequency import Frequency
 from domain.errors import Refusal
 from domain.members.decisions import decide
-from domain.members.events import GroupOrigin
+from domain.members.events import GroupOrigin, MemberPremiumStarted
 from domain.members.requests import NewMember, TransactionRequest
 from domain.premium.transactions import AmendmentKind, ItemKey, Origin, TransactionType, WaiverSource
 from tests.domain.members.story import (
@@ -141,7 +141,7 @@ def test_a_second_new_business_is_refused_out_of_sequence_first() -> None:
     assert member.refused(lambda: member.start(on="04-01")) == ["MEMBER_RECORD_EXISTS"]
 
 
-@pytest.mark.rule("PRM-060", "MEM-067", "MEM-069", "MEM-073", "PRM-010")
+@pytest.mark.rule("PRM-060", "MEM-067", "MEM-069")
 def test_new_business_sets_amounts_placement_and_anchor() -> None:
     member = Member(Group()).start(payroll_frequency=Frequency.BIWEEKLY, location="L1", member_class="A")
     assert names(member.events) == [
@@ -151,7 +151,9 @@ def test_new_business_sets_amounts_placement_and_anchor() -> None:
         "ModalPremiumVersionCreated",
         "AnybUpdateExcluded",
     ]
-    record = member.record
+    started, record = member.events[0], member.record
+    assert isinstance(started, MemberPremiumStarted)
+    assert (started.first_name, started.last_name) == ("Ada", "Byron")
     assert (record.number, record.customer_number, record.master_policy) == ("M", "C-1", "MP-1")
     assert (record.effective_date, record.anchor, record.currency) == (day("01-01"), day("01-01"), "USD")
     assert (record.group_origin, record.placements[0].account) == (GroupOrigin.LIST_BILL, "G")

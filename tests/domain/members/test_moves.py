@@ -40,7 +40,7 @@ def event(happened: list[object], name: str) -> Any:
     return next(one for one in happened if type(one).__name__ == name)
 
 
-@pytest.mark.rule("MEM-E08", "MEM-124", "MEM-129", "MEM-071", "MEM-073", "PRM-070")
+@pytest.mark.rule("MEM-E08", "MEM-124", "MEM-129", "MEM-071", "PRM-070")
 def test_e08_a_move_to_a_new_individual_account() -> None:
     group = Group({"G": group_account("G"), "ID": direct_account("ID", "04-16")})
     member = Member(group).start()

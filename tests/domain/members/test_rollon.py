@@ -216,6 +216,22 @@ def test_a_rolled_on_sequence_has_a_new_id_and_names_the_one_it_replaces() -> No
     assert member.anyb_lines().get("04-01") is None
 
 
+@pytest.mark.rule("MEM-036", "PRM-055")
+def test_a_sequence_left_out_later_ends_and_one_whose_transaction_is_dropped_is_removed() -> None:
+    group = Group()
+    member = Member(group).start()
+    member.amend("04-01", amounts=(amount("1200.00", LIFE, sequence(1, "700.00"), sequence(2, "500.00")),))
+    member.amend("06-01", amounts=(amount("1200.00", LIFE, sequence(1, "1200.00")),))
+    shares = [(f"{one.period_start:%m}", one.sequence, one.net) for one in member.charges("G", "05-01", "06-02")]
+    assert shares == [("05", "S1", 5833), ("05", "S2", 4167), ("06", "S1", 10000)]
+    group.invoice("G", "04-01")
+    member.amend("03-01", amounts=(amount("1200.00", LIFE, sequence(1, "1200.00")),))
+    member.decide(drop("T2"), drop("T3"))
+    published = member.record.anyb_of("G")
+    assert published is not None
+    assert [(one.sequence, one.amount) for one in published.lines] == [("S1", 4167), ("S2", -4167)]
+
+
 @pytest.mark.rule("PRM-113")
 def test_a_rolled_on_class_change_is_routed_again_where_the_record_is_then() -> None:
     def by_class(sought: RoutingKey) -> Routed:

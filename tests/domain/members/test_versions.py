@@ -221,6 +221,7 @@ def test_every_applied_transaction_tells_type_kinds_date_version_accounts_and_me
     told = applied.transaction
     assert (told.type, told.kinds, told.effective_date, told.version) == (T.PORTABILITY, (), day("06-01"), 7)
     assert (applied.member_record, applied.accounts) == ("M", ("G", "ID"))
+    assert "BillingRewritten" in names(member.send(T.REWRITE, "01-16", cascade="R"))
 
 
 @pytest.mark.rule("PRM-013")
