@@ -131,7 +131,7 @@ def test_a_missing_privilege_is_all_that_is_told_whatever_else_is_wrong(desk: De
     assert known.problems == unknown.problems
 
 
-@pytest.mark.rule("PLT-E03", "PLT-013")
+@pytest.mark.rule("PLT-013")
 def test_an_edge_can_ask_for_the_privilege_before_it_reads_the_body(desk: Desk) -> None:
     stranger = replace(CLERK, privileges=frozenset())
     with pytest.raises(CommandRefused) as caught:
@@ -161,7 +161,7 @@ def test_an_unknown_command_is_refused(desk: Desk) -> None:
     assert (refused.layer, refused.code) == (Layer.COMMAND_FACADE, "COMMAND_UNKNOWN")
 
 
-@pytest.mark.rule("PLT-E03", "PLT-014", "PLT-018")
+@pytest.mark.rule("PLT-014", "PLT-018")
 def test_all_malformed_unknown_and_missing_members_are_named_at_once_and_no_rule_is_looked_at(desk: Desk) -> None:
     refused = desk.refused(
         "FillTill", {"amount": 12, "colour": "red", "notes": ["a", 5, "b"], "effective_date": "soon"}
@@ -230,7 +230,7 @@ def test_a_refused_command_stores_nothing_but_its_audit_record(desk: Desk, till:
 # Idempotency
 
 
-@pytest.mark.rule("PLT-E01", "PLT-004")
+@pytest.mark.rule("PLT-004")
 def test_a_refusal_binds_no_key_and_an_answer_does(desk: Desk) -> None:
     key = "K1"
     assert desk.refused("FillTill", {"till": "T1", "amount": "1.00"}, idempotency_key=key).code == "TILL_NOT_FOUND"
@@ -330,6 +330,7 @@ def test_two_threads_with_one_key_have_one_effect_and_one_answer(desk: Desk, til
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(answers) == 6
     given = [answer for answer in answers if not isinstance(answer, str)]
     assert {answer for answer in answers if isinstance(answer, str)} <= {"COMMAND_IN_PROGRESS"}
     assert len({answer.command_id for answer in given}) == 1
@@ -380,7 +381,7 @@ def test_the_daily_job_forgets_the_answers_older_than_the_retention(desk: Desk, 
 # Dry runs and confirmations
 
 
-@pytest.mark.rule("PLT-E04", "PLT-007")
+@pytest.mark.rule("PLT-007")
 def test_a_dry_run_tells_all_and_leaves_nothing(desk: Desk, till: str) -> None:
     position = desk.send("FillTill", {"till": till, "amount": "1200.00"}).position
     before = desk.count("event"), desk.count("stored_answer")
@@ -440,15 +441,19 @@ def test_missing_confirmations_are_all_named_and_nothing_is_written_until_all_ar
 
 @pytest.mark.rule("PLT-E02", "PLT-020")
 def test_an_expected_version_that_has_passed_is_a_concurrent_change_with_the_current_one(desk: Desk, till: str) -> None:
-    desk.send("FillTill", {"till": till, "amount": "1.00"})
-    desk.send("FillTill", {"till": till, "amount": "1.00"})
-    refused = desk.refused("FillTill", {"till": till, "amount": "1.00"}, expected_version=2)
+    filled = {"till": till, "amount": "1.00"}
+    seen = [desk.send("FillTill", filled).events[0].stream_position for _ in range(40)][-1]
+    changed = [
+        desk.send("FillTill", filled, expected_version=version).events[0].stream_position for version in (41, 42)
+    ]
+    assert (seen, changed) == (41, [42, 43])
+    refused = desk.refused("FillTill", filled, expected_version=seen)
     assert (refused.layer, refused.code) == (Layer.CONCURRENCY, "CONCURRENT_CHANGE")
-    assert refused.problems[0].params == {"expected_version": 2, "current_version": 3}
-    assert desk.send("FillTill", {"till": till, "amount": "1.00"}, expected_version=3).events[0].stream_position == 4
+    assert refused.problems[0].params == {"expected_version": 41, "current_version": 43}
+    assert desk.send("FillTill", filled, expected_version=43).events[0].stream_position == 44
 
 
-@pytest.mark.rule("PLT-E04", "PLT-020")
+@pytest.mark.rule("PLT-020")
 def test_a_changed_status_is_told_before_the_changed_version(desk: Desk, till: str) -> None:
     desk.send("FillTill", {"till": till, "amount": "1.00"})
     refused = desk.refused("FillTill", {"till": till, "amount": "1.00"}, expected_version=1)
@@ -607,7 +612,7 @@ def test_an_atomic_batch_over_two_accounts_or_with_malformed_items_is_refused_be
     ]
 
 
-@pytest.mark.rule("PLT-009", "PLT-E05")
+@pytest.mark.rule("PLT-004", "PLT-009")
 def test_an_atomic_batch_sent_again_is_replayed(desk: Desk, till: str) -> None:
     def batch() -> list[CommandRequest]:
         return [

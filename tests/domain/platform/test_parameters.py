@@ -65,13 +65,10 @@ def test_defaults_are_those_of_the_rulebook() -> None:
     compared = 0
     for document in DOCUMENTS:
         for names, written in rows_of_the_rulebook(document):
-            if len(names) != 1 or names[0] in SET_ELSEWHERE:
+            if len(names) != 1 or names[0] in SET_ELSEWHERE or " " in names[0]:
                 continue
             plain = written.split(";")[0].split(" (")[0].strip("` ").replace(",000", "000")
-            try:
-                default = parameter(names[0]).default
-            except ParameterUnknownError:
-                continue
+            default = parameter(names[0]).default
             expected: dict[str, object] = {"true": True, "false": False, "off": False, "none": None, "empty": ()}
             if plain in expected:
                 assert default == expected[plain] or (default is None and plain == "empty"), names
@@ -85,7 +82,6 @@ def test_defaults_are_those_of_the_rulebook() -> None:
     assert compared > 45
 
 
-@pytest.mark.rule("PLT-110")
 def test_every_default_lies_within_its_own_range() -> None:
     for kind in PARAMETERS.values():
         keys = {"currency": "USD"} if kind.kind is Kind.AMOUNT else {}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
-import application
+import application.use_cases  # noqa: F401  declares the commands
 from application.command import CommandRegistry
 from domain.platform.privileges import (
     PRIVILEGES,
@@ -131,13 +129,12 @@ def test_who_sets_the_limits_of_write_offs_and_refunds_does_not_approve_them() -
 
 
 def test_every_declared_command_names_a_privilege_that_exists() -> None:
-    for module in pkgutil.walk_packages(application.__path__, "application."):
-        importlib.import_module(module.name)
     unknown = {name: kind.privilege for name, kind in CommandRegistry.types.items() if kind.privilege not in PRIVILEGES}
     assert unknown == {}
+    assert len(CommandRegistry.types) > 70
 
 
 def test_every_declared_command_that_the_rulebook_lists_is_covered_by_its_privilege() -> None:
-    for name, kind in CommandRegistry.types.items():
-        covering = covering_privileges(name)
-        assert not covering or kind.privilege in covering, name
+    listed = {name: covering for name in CommandRegistry.types if (covering := covering_privileges(name))}
+    assert len(listed) > 60
+    assert {name for name, covering in listed.items() if CommandRegistry.types[name].privilege not in covering} == set()
