@@ -28,12 +28,14 @@ from domain.payments.distribution import Distribution, allocate, allocate_by_com
 from domain.payments.manual_allocation import TargetFacts, distribute_to_targets
 from domain.payments.payment import (
     AllocatedItems,
+    MemberAmounts,
     MemberOverpaymentAllocated,
     PaymentAllocated,
     PaymentRecord,
     PaymentUnallocated,
     check_conservation,
     fold,
+    move_between_buckets,
     record_lines,
 )
 from domain.payments.reallocation import reallocate_members
@@ -210,6 +212,23 @@ class CashConservation(RuleBasedStateMachine):
                 state.unapplied, [target], Remainder.KEEP_UNAPPLIED, facts, member_targets=True
             )
             self.apply(payment, allocate(state, done, cause=Cause.INSTRUCTION, date=TODAY))
+
+    @rule(payment=payments, member=st.sampled_from(MEMBERS), amount=st.integers(1, 5000))
+    def keep_for_a_member(self, payment: str, member: str, amount: int) -> None:
+        """Overpayment of a member who still owes something: what `use_overpayment` is for."""
+        state = self.records[payment]
+        amount = min(amount, state.unapplied)
+        if state.in_force and amount and state.known.account != "BA-LBG":
+            kept = MemberAmounts((member,), (amount,))
+            moved = move_between_buckets(
+                state,
+                Bucket.UNAPPLIED,
+                Bucket.MEMBER_OVERPAYMENT,
+                cause=Cause.INSTRUCTION,
+                date=TODAY,
+                to_members=kept,
+            )
+            self.apply(payment, moved)
 
     @rule(name=st.sampled_from(sorted(KINDS)))
     def consume_unapplied(self, name: str) -> None:
@@ -408,7 +427,7 @@ class CashConservation(RuleBasedStateMachine):
                 assert state.member_unapplied_total == 0
 
 
-CashConservation.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+CashConservation.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
 TestCashConservation = pytest.mark.rule("PAY-002", "BAL-008", "BAL-009", "PAY-007", "LED-037", "LED-049")(
     CashConservation.TestCase
 )
