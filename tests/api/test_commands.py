@@ -41,7 +41,7 @@ class TestLayers:
         assert document["layer"] == "AUTHENTICATION"
         assert response.headers["www-authenticate"].startswith("Bearer")
 
-    @pytest.mark.rule("PLT-E03", "PLT-013", "PLT-016")
+    @pytest.mark.rule("PLT-013", "PLT-016")
     def test_without_the_privilege_the_body_is_not_read(self, api: Api) -> None:
         for body in (b"{not json", b'{"payload":{"account":1,"colour":2}}', b'{"payload":{"account":"A"}}'):
             document = problem(api.post("/v1/commands/OpenBox", body, "CCA"), 403, "FORBIDDEN")
@@ -92,14 +92,14 @@ class TestLayers:
         document = problem(api.send("OpenCrate", {}), 400, "COMMAND_UNKNOWN")
         assert document["layer"] == "COMMAND_FACADE"
 
-    @pytest.mark.rule("PLT-E03", "PLT-014", "PLT-018")
+    @pytest.mark.rule("PLT-014", "PLT-018")
     def test_malformed_and_unknown_members_of_the_payload_are_named_and_no_rule_is_checked(self, api: Api) -> None:
         response = api.send("FillBox", {"account": 7, "colour": "red", "amount": "1.00"}, "BOF")
         document = problem(response, 400, "REQUEST_INVALID")
         assert document["layer"] == "COMMAND_FACADE"
         assert pointers(document) == ["/account", "/colour"]
 
-    @pytest.mark.rule("PLT-E03", "PLT-013")
+    @pytest.mark.rule("PLT-013")
     def test_existence_comes_before_the_rules(self, api: Api) -> None:
         document = problem(
             api.send("FillBox", {"account": "Z", "amount": "-1.00"}, "BOF"), 404, "BILLING_ACCOUNT_NOT_FOUND"

@@ -24,6 +24,7 @@ def address(api: Api) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:
+            assert thread.is_alive()
             time.sleep(0.01)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
@@ -40,6 +41,13 @@ def read_answer(connection: socket.socket) -> tuple[int, bytes]:
         if length and len(body) >= int(length[0].split(b":")[1]):
             break
     return int(received.split(b" ")[1]), received.partition(b"\r\n\r\n")[2]
+
+
+def received_from(connection: socket.socket) -> bytes:
+    """The next bytes; a connection that ends before its answer does is no answer."""
+    received = connection.recv(65_536)
+    assert received
+    return received
 
 
 def test_a_refusal_comes_before_the_body_was_sent(api: Api, address: str) -> None:
@@ -77,6 +85,7 @@ def test_a_body_without_end_is_cut_off_at_its_limit(api: Api, address: str) -> N
         except OSError:
             pass
         assert sent < 50_000_000
+    assert api.audit() == [("OpenBox", "REFUSED", "FACADE", ["PAYLOAD_TOO_LARGE"])]
 
 
 def test_a_line_is_answered_before_the_next_one_is_sent(api: Api, address: str) -> None:
@@ -93,10 +102,10 @@ def test_a_line_is_answered_before_the_next_one_is_sent(api: Api, address: str) 
             line = json.dumps(body).encode() + b"\n"
             connection.sendall(f"{len(line):x}\r\n".encode() + line + b"\r\n")
             while f'"line":{number + 1},"status":200'.encode() not in received:
-                received += connection.recv(65_536)
+                received += received_from(connection)
         connection.sendall(b"0\r\n\r\n")
         while not received.endswith(b"0\r\n\r\n"):
-            received += connection.recv(65_536)
+            received += received_from(connection)
     assert api.events() == 3
 
 

@@ -190,9 +190,13 @@ def test_memory_does_not_grow_with_the_stream(api: Api) -> None:
     """16 MB of lines go through while the memory taken stays far below that."""
     refused = b'"' + b"x" * 19_990 + b"\n"
 
+    answered = 0
+
     async def chunks() -> AsyncIterator[bytes]:
+        nonlocal answered
         for _ in range(800):
             yield refused
+            answered += b"".join(exchange.sent).count(b"\n")
             exchange.sent.clear()
 
     exchange = Exchange(api, chunks())
@@ -202,6 +206,7 @@ def test_memory_does_not_grow_with_the_stream(api: Api) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert answered + b"".join(exchange.sent).count(b"\n") == 800
     assert peak < 5_000_000
 
 
