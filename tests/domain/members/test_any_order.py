@@ -47,13 +47,24 @@ def _not_set_up(sought: RoutingKey) -> Routed:
     return Routed(None, ("EMPLOYER_BILLING_MISSING",))
 
 
+def open_or_knocked_at(machine: Any) -> bool:
+    """Whether a message has a chance: at a locked or cancelled record only the first two are tried, then it must move.
+
+    Without this most of a history would be messages refused for the same reason.
+    """
+    record = machine.member.record
+    return machine.knocks < 2 or not (record.is_roll_on_pending or record.is_cancelled)
+
+
 class AnyOrder(RuleBasedStateMachine):
     """One record; every message may arrive at any time, decisions come whenever there is something to decide."""
 
     @initialize(
-        source=st.sampled_from(WaiverSource), allowed=st.sampled_from([tuple(Frequency), (Frequency.QUARTERLY,)])
+        source=st.sampled_from(WaiverSource),
+        allowed=st.sampled_from([tuple(Frequency), (Frequency.QUARTERLY,)]),
+        invoiced=st.integers(0, 6),
     )
-    def start(self, source: WaiverSource, allowed: tuple[Frequency, ...]) -> None:
+    def start(self, source: WaiverSource, allowed: tuple[Frequency, ...], invoiced: int) -> None:
         accounts = {f"{place}-{code}": group_account(f"{place}-{code}") for place in ("L1", "L2", "R") for code in "AB"}
         accounts |= {name: direct_account(name) for name in ("ID", "ID2")}
         terms = PolicyTerms(premium_waiver_source=source, allowed_modalities=allowed)
@@ -65,7 +76,10 @@ class AnyOrder(RuleBasedStateMachine):
             payroll_frequency=Frequency.MONTHLY,
         )
         self.number = 1
+        self.knocks = 0
         self.last: TransactionRequest | None = None
+        for month in range(1, invoiced + 1):
+            self.group.invoice("L1-A", f"{month:02}-01")
 
     def send(self, kind: T, on: str, **stated: Any) -> None:
         """Send a message; a refusal has a known code and changes nothing."""
@@ -73,8 +87,9 @@ class AnyOrder(RuleBasedStateMachine):
         request = self.member.request(kind, on, transaction_id=f"X{self.number}", **stated)
         before, refused = self.member.record, self.refusal_of(kind, on, request.transaction_id, stated)
         if refused is None:
-            self.last = request
+            self.last, self.knocks = request, 0
             return
+        self.knocks += 1
         assert self.member.record is before
         # The reasons of the validator are dead-letter reasons, not codes of a refusal.
         assert all(problem.code in ERROR_CODES or "MISSING" in problem.code for problem in refused.problems)
@@ -86,30 +101,36 @@ class AnyOrder(RuleBasedStateMachine):
             return refusal
         return None
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES, annual=AMOUNTS)
     def amend(self, on: str, annual: str) -> None:
         key = ItemKey("DENTAL")
         self.send(T.AMENDMENT, on, kinds=(AmendmentKind.GENERAL,), amounts=(amount(annual, key),))
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES, annual=AMOUNTS, code=CLASSES, place=st.none() | PLACES)
     def change_class(self, on: str, annual: str, code: str, place: str | None) -> None:
         amounts = (amount(annual, ItemKey("LIFE", coverage_class=code)),)
         kinds = (AmendmentKind.CLASSIFICATION_CHANGE,)
         self.send(T.AMENDMENT, on, kinds=kinds, amounts=amounts, member_class=code, location=place)
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES, frequency=st.sampled_from([Frequency.MONTHLY, Frequency.BIWEEKLY]))
     def change_payroll(self, on: str, frequency: Frequency) -> None:
         kinds = (AmendmentKind.PAYROLL_FREQUENCY_CHANGE,)
         self.send(T.AMENDMENT, on, kinds=kinds, payroll_frequency=frequency)
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES)
     def stop(self, on: str) -> None:
         self.send(T.AMENDMENT, on, kinds=(AmendmentKind.STOP_BILLING,), nonforfeiture="EXTENDED_TERM")
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES)
     def resume(self, on: str) -> None:
         self.send(T.AMENDMENT, on, kinds=(AmendmentKind.RESUME_BILLING,), reason="OTHER")
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES)
     def cancel(self, on: str) -> None:
         self.send(T.CANCELLATION, on)
@@ -121,14 +142,17 @@ class AnyOrder(RuleBasedStateMachine):
         assert cancellation is not None
         self.send(kind, on or cancellation.effective_date.isoformat())
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES, annual=AMOUNTS)
     def renew(self, on: str, annual: str) -> None:
         self.send(T.RENEWAL, on, amounts=(amount(annual, ItemKey("DENTAL")),))
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES, kind=st.sampled_from([T.CONTINUATION, T.PORTABILITY]), account=st.sampled_from(["ID", "ID2"]))
     def move(self, on: str, kind: T, account: str) -> None:
         self.send(kind, on, account=account, modality=Frequency.MONTHLY)
 
+    @precondition(lambda self: open_or_knocked_at(self) and len(self.member.record.placements) > 1)
     @rule(on=DATES, kind=st.sampled_from([T.MOVED_TO_LIST_BILL, T.CONTINUATION_REMOVED]))
     def give_back(self, on: str, kind: T) -> None:
         self.send(kind, on)
@@ -137,6 +161,7 @@ class AnyOrder(RuleBasedStateMachine):
     def employ(self, on: str, place: str) -> None:
         self.send(T.EMPLOYMENT_CHANGE, on, location=place)
 
+    @precondition(open_or_knocked_at)
     @rule(on=DATES, until=st.none() | DATES)
     def waive(self, on: str, until: str | None) -> None:
         end = None if until is None else day(until)
@@ -155,7 +180,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(gaps=st.sampled_from([(), (6,), (6, 7)]), account=st.sampled_from(["L1-A", "L2-A"]))
     def change_gaps(self, gaps: tuple[int, ...], account: str) -> None:
-        if any(self.group.invoices.get(account, {}).values()):
+        same = self.group.accounts[account].seasonal_gaps == frozenset(gaps)
+        if same or any(self.group.invoices.get(account, {}).values()):
             return  # the gaps of an invoiced account are locked (CAL-090)
         self.group.accounts[account] = with_gaps(self.group.accounts[account], *gaps)
         self.send(T.SEASONAL_UPDATE, "01-01", account=account)
