@@ -22,22 +22,25 @@ from domain.events import Payload, event_class, event_type, needs_upcast, schema
 Decode = Callable[[bytes], Any]
 
 
-class PayloadTypeError(TypeError):
-    """A dataclass has a field that cannot be stored exactly, such as a float."""
+class PayloadTypeError(Exception):
+    """A type has no exact place in a payload: a float, or a kind of value that the hooks below do not know.
+
+    No TypeError, because msgspec takes one out of a hook for a wrong value and reports a ValidationError instead.
+    """
 
 
 def encode_hook(value: object) -> object:
-    """How values beyond JSON's own are written."""
+    """How values beyond JSON's own are written. Raises PayloadTypeError for a type without such a form."""
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
-    raise NotImplementedError(f"{type(value).__name__} cannot be stored")
+    raise PayloadTypeError(f"{type(value).__name__} cannot be stored")
 
 
 def decode_hook(kind: type, value: object) -> object:
-    """How they are read again."""
+    """How they are read again. Raises PayloadTypeError for a type without such a form."""
     if kind is Fraction:
         return Fraction(str(value))
-    raise NotImplementedError(f"{kind.__name__} cannot be read from {type(value).__name__}")
+    raise PayloadTypeError(f"{kind.__name__} cannot be read from {type(value).__name__}")
 
 
 #: Encodes any dataclass or JSON value as canonical JSON.

@@ -56,6 +56,15 @@ class CodecFloating:
     amount: Mapping[str, tuple[float, ...]]
 
 
+class CodecOddity:
+    """A kind of value that no payload has a form for."""
+
+
+@event()
+class CodecHoldingOddity:
+    value: CodecOddity
+
+
 SAMPLE = CodecSampled(
     zeal=1,
     amount=Money(-1200, "USD"),
@@ -133,3 +142,10 @@ def test_a_float_anywhere_inside_an_event_is_refused_before_it_is_first_written(
     with pytest.raises(PayloadTypeError):
         typed_decoder(CodecFloating)
     assert Encoders()[CodecGrown] == ("CodecGrown", 3)
+
+
+def test_a_value_without_an_exact_form_is_neither_written_nor_read() -> None:
+    with pytest.raises(PayloadTypeError, match="complex cannot be stored"):
+        canonical({"value": 1j})
+    with pytest.raises(PayloadTypeError, match="CodecOddity cannot be read from int"):
+        typed_decoder(CodecHoldingOddity)(b'{"value":1}')
