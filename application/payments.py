@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -1039,43 +1039,32 @@ def _withdrawn(
     return _result(payment, written)
 
 
-@handles(ReversePayment)
-def reverse_payment(command: ReversePayment, unit: UnitOfWork) -> Outcome:
+def _withdraw(command: WithdrawalMembers, unit: UnitOfWork, decide: Callable[..., RecordEvents], cause: str) -> Outcome:
+    """Take all money of a payment off its accounts, as `decide` (reverse, decline or suspend) says."""
     records, accounts = _whole_payment(unit, command.payment)
-    events = reverse(
+    events = decide(
         [one.state for one in records],
         _items_of(unit, records),
         reason=command.reason,
         text=command.text,
         date=unit.today(accounts[0].state.time_zone),
     )
-    return _withdrawn(unit, command.payment, records, events, "PAYMENT_REVERSED")
+    return _withdrawn(unit, command.payment, records, events, cause)
+
+
+@handles(ReversePayment)
+def reverse_payment(command: ReversePayment, unit: UnitOfWork) -> Outcome:
+    return _withdraw(command, unit, reverse, "PAYMENT_REVERSED")
 
 
 @handles(DeclinePayment)
 def decline_payment(command: DeclinePayment, unit: UnitOfWork) -> Outcome:
-    records, accounts = _whole_payment(unit, command.payment)
-    events = decline(
-        [one.state for one in records],
-        _items_of(unit, records),
-        reason=command.reason,
-        text=command.text,
-        date=unit.today(accounts[0].state.time_zone),
-    )
-    return _withdrawn(unit, command.payment, records, events, "PAYMENT_DECLINED")
+    return _withdraw(command, unit, decline, "PAYMENT_DECLINED")
 
 
 @handles(SuspendPayment)
 def suspend_payment(command: SuspendPayment, unit: UnitOfWork) -> Outcome:
-    records, accounts = _whole_payment(unit, command.payment)
-    events = suspend(
-        [one.state for one in records],
-        _items_of(unit, records),
-        reason=command.reason,
-        text=command.text,
-        date=unit.today(accounts[0].state.time_zone),
-    )
-    return _withdrawn(unit, command.payment, records, events, "PAYMENT_SUSPENDED")
+    return _withdraw(command, unit, suspend, "PAYMENT_SUSPENDED")
 
 
 @handles(ReleaseSuspendedPayment)

@@ -9,9 +9,10 @@ same: draft deleted, all parts brought to `unapplied`, then out. What the accoun
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from domain.errors import InvariantError, Problem, refuse_if_any
 from domain.payments.classification import DECLINE_REASONS, Category, Cause, PaymentStatus
@@ -307,22 +308,7 @@ def reverse(
     problems += _reversal_problems(records, by_hub)
     guard = refund_guard(Withdrawal.HUB_REVERSAL if by_hub else Withdrawal.USER_REVERSAL, refunds)
     refuse_if_any([*problems, *guard.problems, *_parked_problems(guard), *reason_problems(reason, text)])
-    events: RecordEvents = {}
-    for record in records:
-        if record.status is PaymentStatus.TRANSFERRED:
-            continue
-        before, amount, from_suspense = _taken_out(record, items, guard.cancel, Cause.REVERSAL, date, reason)
-        gone = PaymentReversed(
-            record=record.known,
-            amount=amount,
-            from_suspense=from_suspense,
-            funds=record.funds,
-            reason=reason or "",
-            date=date,
-            text=text,
-        )
-        events[record.known.record_id] = with_status(record, [*before, gone], Cause.REVERSAL, date, reason)
-    return events
+    return _all_gone(PaymentReversed, records, items, guard.cancel, Cause.REVERSAL, date, reason, text)
 
 
 def _reversal_problems(records: Sequence[PaymentRecord], by_hub: bool) -> list[Problem]:
@@ -370,23 +356,8 @@ def decline(
     if records:
         problems += _decline_reason_problems(records[0], reason, text)
     refuse_if_any(problems)
-    events: RecordEvents = {}
-    for record in records:
-        if record.status is PaymentStatus.TRANSFERRED:
-            continue
-        before, amount, from_suspense = _taken_out(record, items, guard.cancel, Cause.DECLINE, date, reason)
-        gone = PaymentDeclined(
-            record=record.known,
-            amount=amount,
-            from_suspense=from_suspense,
-            funds=record.funds,
-            failed=failed,
-            reason=reason or "",
-            date=date,
-            text=text,
-        )
-        events[record.known.record_id] = with_status(record, [*before, gone], Cause.DECLINE, date, reason)
-    return events
+    declined = partial(PaymentDeclined, failed=failed)
+    return _all_gone(declined, records, items, guard.cancel, Cause.DECLINE, date, reason, text)
 
 
 def _decline_reason_problems(record: PaymentRecord, reason: str | None, text: str | None) -> list[Problem]:
@@ -403,21 +374,41 @@ def _decline_reason_problems(record: PaymentRecord, reason: str | None, text: st
     return reason_problems(reason, text)
 
 
-def _taken_out(
-    record: PaymentRecord,
+def _all_gone(
+    gone: Callable[..., PaymentReversed | PaymentDeclined],
+    records: Sequence[PaymentRecord],
     items: Mapping[str, AllocatedItems],
     cancelled_refunds: Sequence[str],
     cause: Cause,
     date: dt.date,
     reason: str | None,
-) -> tuple[list[object], int, bool]:
-    """What comes before the money goes, how much goes, and whether it goes out of general suspense."""
-    if record.phase is Phase.SUSPENDED:
-        return [], record.suspended, True
-    if record.phase is Phase.PENDING:
-        return delete_draft(record, cause), 0, False
-    before = _emptied(record, items, cancelled_refunds, cause, date, reason)
-    after = fold(record, before)
-    if after.refunded:
-        raise InvariantError(f"payment record {record.known.record_id} still has money in a refund")
-    return before, after.unapplied, False
+    text: str | None,
+) -> RecordEvents:
+    """All money of all records brought together and out, told by the event that `gone` makes (PAY-110).
+
+    Suspended money goes out of general suspense; a pending record has none. TRANSFERRED ones stay as they are.
+    """
+    events: RecordEvents = {}
+    for record in records:
+        if record.status is PaymentStatus.TRANSFERRED:
+            continue
+        from_suspense = record.phase is Phase.SUSPENDED
+        before: list[object] = []
+        if record.phase is Phase.PENDING:
+            before = delete_draft(record, cause)
+        elif not from_suspense:
+            before = _emptied(record, items, cancelled_refunds, cause, date, reason)
+        after = fold(record, before)
+        if after.refunded and not from_suspense:
+            raise InvariantError(f"payment record {record.known.record_id} still has money in a refund")
+        told = gone(
+            record=record.known,
+            amount=after.suspended if from_suspense else after.unapplied,
+            from_suspense=from_suspense,
+            funds=record.funds,
+            reason=reason or "",
+            date=date,
+            text=text,
+        )
+        events[record.known.record_id] = with_status(record, [*before, told], cause, date, reason)
+    return events
