@@ -23,13 +23,13 @@ class Service:
         self._sent = 0
 
     def send(
-        self, name: str, payload: Any, *roles: str, key: str | None = None, content: bytes | None = None
+        self, name: str, payload: Any, *roles: str, key: str | None = None, content: bytes | None = None, **claims: Any
     ) -> Response:
         self._sent += 1
-        token = self.system.issuer.token("ann", roles or ("ADM", "BOF"))
+        token = self.system.issuer.token("ann", roles or ("ADM", "BOF"), **claims)
         headers = {
             "Authorization": f"Bearer {token}",
-            "Idempotency-Key": key or f"key-{self._sent}",
+            "Idempotency-Key": key or f"service-{self._sent}",
             "Content-Type": "application/json",
         }
         path = "/v1/commands/batch" if name == "batch" else f"/v1/commands/{name}"

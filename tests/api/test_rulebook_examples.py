@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from httpx import Response
 
+from application.clock import ManualClock
 from tests.api.conftest import pointers, problem
 from tests.api.service import WEEKEND, Service, account_of
+from tests.scenarios.billing import generate, pay_invoice
+from tests.scenarios.conftest import World
 
 
 @pytest.fixture
@@ -56,10 +59,45 @@ def test_plt_e01_idempotency(with_calendar: Service) -> None:
     again = service.send("CreateHold", second, key="K1")
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.json() == accepted.json()
+    other_order = dict(reversed(second.items()))
+    assert service.send("CreateHold", other_order, key="K1").json() == accepted.json()
     problem(service.send("CreateHold", first, key="K1"), 409, "IDEMPOTENCY_CONFLICT")
     update = {"account": account, "hold_id": hold_id, "reason": "dispute"}
     problem(service.send("UpdateHold", update, key="K1"), 409, "IDEMPOTENCY_CONFLICT")
     assert service.events() == events
+    of_another_client = service.send("CreateHold", second, key="K1", client="payroll")
+    assert of_another_client.status_code == 200, of_another_client.text
+    assert of_another_client.json()["result"]["holds"][0]["hold_id"] != hold_id
+
+
+@pytest.mark.rule("PLT-E04", "PLT-007", "PLT-020")
+def test_plt_e04_dry_run(service: Service, clock: ManualClock) -> None:
+    world = World(service.client, service.system, clock).on("2025-03-10")
+    account, policy = world.group(start="2025-04-01")
+    world.member(policy, start="2025-04-01", annual="3600.00")
+    invoice = generate(world, account)
+    pay_invoice(world, account, invoice, "200.00", "1")
+    last = pay_invoice(world, account, invoice, "100.00", "2")
+    head, version = world.head(), len(service.system.log.streams([f"invoice:{invoice}"]))
+
+    discard = {"invoice": invoice, "reason": "Wrong rates"}
+    dry = world.send("DiscardInvoice", envelope={"dry_run": True}, key="K1", **discard).json()
+    told = [(event["type"], event["payload"]) for event in dry["events"]]
+    unallocated = [payload for name, payload in told if name == "PaymentUnallocated"]
+    assert sum(sum(line["amounts"]) for payload in unallocated for line in payload["lines"]) == 300_00
+    assert [payload["number"] for name, payload in told if name == "InvoiceDiscarded"] == [invoice]
+    assert dry["missing_confirmations"] == ["confirmed"]
+    assert dry["position"] == world.head() == head
+
+    # Another user takes 100.00 off.
+    world.do("UnallocatePayment", record=last["record"], reason="MISAPPLIED")
+    seen = {"expected_version": version, "confirmations": ["confirmed"]}
+    refused = world.send("DiscardInvoice", envelope=seen, key="K1", **discard)
+    document = problem(refused, 409, "INVOICE_STATUS_CHANGED")
+    change = document["problems"][0]["params"]
+    assert (change["from"], change["to"]) == ("PAID", "PARTIALLY_PAID")
+    again = world.send("DiscardInvoice", envelope={"confirmations": ["confirmed"]}, key="K1", **discard)
+    assert again.status_code == 200, again.text
 
 
 @pytest.mark.rule("PLT-E05", "PLT-009")
