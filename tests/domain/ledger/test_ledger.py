@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvariantError, Refusal
 from domain.invoices.lines import LineColumns, LineTerms
-from domain.ledger.chart import CHART, MAPPINGS, AmountType, WriteOffClass
+from domain.ledger.chart import CHART, MAPPINGS, AccountType, AmountType, WriteOffClass
 from domain.ledger.exchange import EMPTY, ExchangeRate, Lot, Undone, convert, rate_on, rate_problems, rate_text
 from domain.ledger.export import ExportMode, beancount_text, export_batch, repeated
 from domain.ledger.journal import (
@@ -191,6 +191,16 @@ def test_an_invoice_a_payment_and_its_allocation() -> None:
     assert book.balances == {"1000": 11000, "2300": -600, "4000": -10000, "4100": -400}
     trial = trial_balance(book.entries, DAY, DAY)
     assert sum(line.debits for line in trial if line.base) == sum(line.credits for line in trial if line.base) == 33000
+    closing = {line.code: line.closing for line in trial if line.base}
+    assert closing == {"1000": 11000, "1100": 0, "2100": 0, "2300": -600, "4000": -10000, "4100": -400}
+    tomorrow = DAY + dt.timedelta(days=1)
+    later = trial_balance(book.entries, tomorrow, tomorrow)
+    assert {line.code: line.opening for line in later if line.base} == closing
+    assert {(line.debits, line.credits) for line in later} == {(0, 0)}
+    broken = [*book.entries, replace(book.entries[0], lines=book.entries[0].lines[:1])]
+    with pytest.raises(Refusal) as refused:
+        trial_balance(broken, DAY, DAY)
+    assert refused.value.code == "TRIAL_BALANCE_OUT_OF_BALANCE"
 
 
 @pytest.mark.rule("LED-E02", "LED-049", "LED-050")
@@ -245,6 +255,34 @@ def test_a_discard_after_a_set_off_leaves_only_what_was_paid_and_earned() -> Non
     book.premium("INV-2/1", 10000, discarded=True)
     book.premium("INV-2/2", -4000, discarded=True)
     assert book.balances == {"1000": 10000, "4000": -10000}
+
+
+@pytest.mark.rule("LED-050")
+def test_the_account_balance_counts_the_buckets_that_the_kind_of_account_has() -> None:
+    ledger = {"1000": 7, "1100": 10000, "1110": -300, "2100": -1000, "2110": -200, "2120": -50, "2150": -9}
+    for kind in (LBG, AccountKind.SELF_BILL, AccountKind.FLEXIBILL):
+        assert account_balance(kind, ledger) == 8700
+    assert account_balance(AccountKind.INDIVIDUAL_DIRECT, ledger) == 8650
+    assert account_balance(LBI, ledger) == 8450
+
+
+@pytest.mark.rule("LED-006", "LED-007")
+def test_an_item_is_of_its_underwriter_and_money_of_the_accounts_entity_with_clearing_between() -> None:
+    book = Book()
+    state = received(book, 10000)
+    underwritten = Dimensions("BETA", account="BA-1", invoice="INV-1", item="INV-1/1")
+    (allocation,) = [
+        payment_posting(one, book.envelope(), book.entities.__getitem__, lambda invoice, line: underwritten)
+        for one in move_to_items(state, [InvoiceLines("INV-1", (1,), (10000,))], cause=Cause.MANUAL, date=TODAY)
+    ]
+    entry = book.post(allocation)
+    assert entry is not None
+    assert [(line.code, line.debit, line.credit, line.dimensions.entity) for line in entry.lines] == [
+        ("2100", 10000, 0, "ALPHA"),
+        ("1100", 0, 10000, "BETA"),
+        ("1900", 0, 10000, "ALPHA"),
+        ("1900", 10000, 0, "BETA"),
+    ]
 
 
 @pytest.mark.rule("LED-E05", "LED-043", "LED-049")
@@ -331,7 +369,7 @@ def test_a_recurring_draw_waits_in_clearing_and_a_failure_leaves_no_trace() -> N
             assert book.balances == {"1100": 50000, "4000": -50000}
 
 
-@pytest.mark.rule("LED-E07", "LED-041", "LED-038")
+@pytest.mark.rule("LED-E07", "LED-041")
 def test_a_pending_payment_is_posted_when_the_bank_honours_it_and_never_if_it_fails() -> None:
     book = Book()
     state = received(book, 50000, **CARD)
@@ -660,7 +698,6 @@ def test_a_set_off_of_a_credit_worth_less_than_its_item_is_a_loss() -> None:
     ]
 
 
-@pytest.mark.rule("LED-E15", "LED-029")
 def test_a_foreign_payment_without_a_rate_is_not_posted() -> None:
     event = euro(TransactionType.PAYMENT_RECEIVED, Movement(7000, MONEY, MONEY, funds="BANK"))
     with pytest.raises(Refusal) as refused:
@@ -702,7 +739,7 @@ def test_an_entry_counts_on_its_civil_date_unless_that_month_is_closed() -> None
     assert accounting_date(moment, NEW_YORK, {MARCH: PeriodStatus.CLOSING}) == Dating(dt.date(2025, 4, 1), late=True)
 
 
-@pytest.mark.rule("LED-026", "LED-E15")
+@pytest.mark.rule("LED-026")
 def test_a_period_closes_when_nothing_in_it_is_open() -> None:
     statuses = {dt.date(2025, 2, 1): PeriodStatus.OPEN, MARCH: PeriodStatus.CLOSING}
     (problem,) = close_problems(
@@ -739,7 +776,40 @@ def test_an_incomplete_or_contradicting_request_is_refused_with_its_reasons() ->
     assert classification_problems(None, None, None)[0].code == "CLASSIFICATION_MISSING"
 
 
-@pytest.mark.rule("LED-034", "LED-035", "LED-036")
+@pytest.mark.rule("LED-034")
+def test_the_chart_is_the_rulebooks() -> None:
+    by_type = {kind: " ".join(one.code for one in CHART.values() if one.type is kind) for kind in AccountType}
+    assert by_type == {
+        "ASSET": "1000 1010 1100 1110 1190 1300 1310 1320 1900",
+        "LIABILITY": "2100 2110 2120 2150 2200 2210 2300 2400",
+        "INCOME": "4000 4100 4900",
+        "EXPENSE": "5000 5010 5100 5200 5300 5900",
+    }
+
+
+@pytest.mark.rule("LED-035")
+def test_amounts_buckets_funds_and_write_offs_have_the_accounts_of_the_rulebook() -> None:
+    assert {name: {str(key): code for key, code in mapping.items()} for name, mapping in MAPPINGS.items()} == {
+        "amount_type": {
+            "PREMIUM": "4000",
+            "FEE": "4100",
+            "TAX": "2300",
+            "PRODUCT_ITEM": "2400",
+        },
+        "bucket": {"UNAPPLIED": "2100", "MEMBER_UNAPPLIED": "2110", "MEMBER_OVERPAYMENT": "2120"},
+        "funds": {
+            "BANK": "1000",
+            "HUB": "1010",
+            "CLAIM_DEDUCTION": "1300",
+            "CASH_DEDUCTION": "1310",
+            "APL": "1320",
+            "CUSTOMER_CREDIT": "5200",
+        },
+        "write_off": {"MANUAL": "5000", "SMALL_BALANCE": "5010"},
+    }
+
+
+@pytest.mark.rule("LED-034", "LED-036")
 def test_every_side_of_every_rule_is_an_account_of_the_chart() -> None:
     for type_ in TransactionType:
         class_, operation = classification_of(type_)
@@ -766,10 +836,13 @@ def test_a_zero_invoice_posts_nothing_and_control_accounts_take_no_manual_entry(
     waived = book.invoice(
         ("INV-1/1", 5000, AmountType.PREMIUM, Case.POSITIVE), ("INV-1/1", -5000, AmountType.PREMIUM, Case.WAIVER_OFFSET)
     )
-    assert len(lines_of(waived)) == 4
-    line = JournalLine(1, "2100", "USD", "USD", 100, 0, 100, 0, "1", ITEM)
+    assert lines_of(waived) == [("1100", 5000, 0), ("4000", 0, 5000), ("5100", 5000, 0), ("1100", 0, 5000)]
     other = JournalLine(2, "1000", "USD", "USD", 0, 100, 0, 100, "1", ITEM)
-    assert [problem.code for problem in manual_entry_problems([line, other], "r")] == ["CONTROL_ACCOUNT_PROTECTED"]
+    for code in ("1010", "1100", "1110", "2100", "2110", "2120", "2150", "2200", "2210"):
+        line = JournalLine(1, code, "USD", "USD", 100, 0, 100, 0, "1", ITEM)
+        assert [problem.code for problem in manual_entry_problems([line, other], "r")] == ["CONTROL_ACCOUNT_PROTECTED"]
+    allowed = JournalLine(1, "4100", "USD", "USD", 100, 0, 100, 0, "1", ITEM)
+    assert manual_entry_problems([allowed, other], "r") == []
     assert [problem.code for problem in manual_entry_problems([other], None)] == ["REASON_REQUIRED", "ENTRY_UNBALANCED"]
 
 
@@ -783,12 +856,16 @@ def test_an_entry_that_does_not_balance_is_never_handed_out_and_one_is_reversed_
     back = reversal(entry, transaction_id="R-1", timestamp=NOON, dating=DATED, already_reversed=False)
     assert back.reverses == entry.transaction_id
     assert balances([entry, back]) == {}
+    assert [
+        (line.code, line.debit, line.credit, line.base_debit, line.base_credit, line.rate) for line in back.lines
+    ] == [(line.code, line.credit, line.debit, line.base_credit, line.base_debit, line.rate) for line in entry.lines]
+    assert entry == book.entries[0], "the reversed entry stays as it was"
     with pytest.raises(Refusal) as refused:
         reversal(entry, transaction_id="R-2", timestamp=NOON, dating=DATED, already_reversed=True)
     assert refused.value.code == "ENTRY_ALREADY_REVERSED"
 
 
-@pytest.mark.rule("LED-E19", "LED-051")
+@pytest.mark.rule("LED-051")
 def test_a_variance_counts_what_is_not_posted_yet() -> None:
     ledger = {"2100": -10000}
     (with_blocked,) = controls(ledger, {"unapplied": 14000}, {"unapplied": 4000})
@@ -815,7 +892,7 @@ def busy_book() -> Book:
     return book
 
 
-@pytest.mark.rule("LED-E20", "LED-053", "LED-054")
+@pytest.mark.rule("LED-053")
 def test_a_batch_takes_the_days_entries_and_is_repeated_as_it_was() -> None:
     book = Book()
     book.invoice(("INV-1/1", 11000, AmountType.PREMIUM, Case.POSITIVE))
@@ -875,7 +952,7 @@ def test_beancount_finds_nothing_wrong_with_the_journal() -> None:
 # --- Size ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.rule("LED-004", "LED-005")
+@pytest.mark.rule("LED-004")
 def test_an_invoice_of_three_hundred_thousand_lines_is_one_small_entry() -> None:
     count = 300_000
     coverages = [replace(CHARGE, coverage=f"C{number}") for number in range(4)]
@@ -893,7 +970,7 @@ def test_an_invoice_of_three_hundred_thousand_lines_is_one_small_entry() -> None
         for (coverage, case), amount in sums.items()
     ]
     entry = post(invoice_posting(summed, Envelope("E", NOON, DAY), "USD"), DATED).entry
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 20  # a fraction of a second; it must not grow with the square
     assert entry is not None
-    assert len(entry.lines) == 8
+    assert [line.dimensions.coverage for line in entry.lines] == ["C0", "C0", "C1", "C1", "C2", "C2", "C3", "C3"]
     assert entry.total == sum(collected.amounts)
