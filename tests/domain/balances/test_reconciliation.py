@@ -172,8 +172,12 @@ def test_an_amendments_excess_may_become_the_members_overpayment_except_for_cred
         kind=LBI,
         amendment_to_overpayment=True,
     )
-    assert {one.to for one in outcome.freed if one.record != "C1"} == {Bucket.MEMBER_OVERPAYMENT}
-    assert {one.to for one in outcome.freed if one.record == "C1"} == {Bucket.UNAPPLIED}
+    assert freed_by_record(outcome) == {
+        ("B2", Bucket.MEMBER_OVERPAYMENT): 3000,
+        ("B1", Bucket.MEMBER_OVERPAYMENT): 4000,
+        ("I1", Bucket.MEMBER_OVERPAYMENT): 2000,
+        ("C1", Bucket.UNAPPLIED): 500,
+    }
 
 
 def e17() -> tuple[list[PositiveItem], list[Allocation], list[WriteOffPortion]]:
@@ -213,6 +217,7 @@ def test_only_the_matching_write_off_portion_is_reversed_before_the_excess_is_fr
     assert outcome.reversed_portions == (WriteOffPortion("WO-1", ItemId("INV-1", 2), 300),)
     assert freed_by_record(outcome) == {("P1", Bucket.MEMBER_UNAPPLIED): 3700}
     after = after_reconciliation(items, outcome)
+    assert len(after) == 3
     assert all(one.billed - one.paid - one.offset - one.written_off == 0 for one in after.values())
 
 
