@@ -4,6 +4,8 @@ import dataclasses
 import datetime as dt
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from domain.calendar.frequency import Frequency
 from domain.calendar.periods import modal_anchor
@@ -12,7 +14,7 @@ from domain.premium.account_terms import InclusionCriterion, PayrollSchedule
 from domain.premium.charges import ChargeKey, billing_period_of, charges, charges_billed_in, project
 from domain.premium.explanation import explain_charge, location_lines
 from domain.premium.modal import ProrationBasis
-from domain.premium.transactions import ItemKey, TransactionType
+from domain.premium.transactions import ItemKey, PremiumAmount, TransactionType
 from tests.domain.premium.builders import (
     Book,
     Dates,
@@ -151,6 +153,21 @@ def test_what_the_last_key_cannot_give_is_taken_from_the_key_before() -> None:
         history.amend(on, amount("0.24", key))
     found = charges_from(history, account(), "2025-04-01", "2025-05-01")
     assert [(one.item.tier, one.net) for one in found] == [("1", 1), ("2", 1), ("3", 0), ("4", 0)]
+
+
+@pytest.mark.rule("PRM-026")
+@pytest.mark.xfail(strict=True, reason="split_proportionally lets a share fall below 0 when it has no ceilings")
+@settings(max_examples=100, deadline=None)
+@given(modal=st.integers(1, 6), cuts=st.lists(st.integers(2, 30), max_size=8, unique=True))
+@example(modal=2, cuts=[9, 17, 25])
+def test_apportioned_keys_add_up_to_the_modal_premium_and_none_is_below_nothing(modal: int, cuts: list[int]) -> None:
+    history = History()
+    history.new_business(PremiumAmount(ItemKey("LIFE", tier="1"), 12 * modal))
+    for cut in sorted(cuts):
+        history.amend(f"2025-04-{cut:02}", PremiumAmount(ItemKey("LIFE", tier=f"{cut}"), 12 * modal))
+    shares = [one.net for one in charges_from(history, account(), "2025-04-01", "2025-05-01")]
+    assert (len(shares), sum(shares)) == (len(cuts) + 1, modal)
+    assert min(shares) >= 0
 
 
 @pytest.mark.rule("PRM-E05", "PRM-062", "MEM-072")
