@@ -283,6 +283,7 @@ def test_self_bill_divides_what_was_paid_by_the_average_rate(
     assert (answer.daily_rate, answer.by_invoice, answer.value) == (maybe(daily), maybe(by_invoice), maybe(value))
     assert answer.paid_to_date == (maybe(value) or day("2024-01-01"))
     assert answer.nothing_paid is (value is None)
+    assert answer.paid_through == (None if value is None else day(value) - dt.timedelta(days=1))
 
 
 @pytest.mark.rule("BAL-E13", "BAL-091")
@@ -372,7 +373,7 @@ def test_the_walk_by_segments_gives_the_answer_of_the_walk_by_days(
 
 @given(st.lists(timelines(), min_size=1, max_size=4), st.integers(0, 200000))
 @settings(max_examples=60, deadline=None)
-@pytest.mark.rule("BAL-084", "BAL-080")
+@pytest.mark.rule("BAL-084")
 def test_the_rates_of_a_group_are_the_members_rates_added_day_by_day(
     members: list[list[RateSegment]], settled: int
 ) -> None:

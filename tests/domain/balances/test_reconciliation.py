@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.balances.balances import Buckets, account_balance
+from domain.balances.items import ItemFigures, invoice_figures
 from domain.balances.reconciliation import (
     Allocation,
     FreedBefore,
@@ -285,6 +287,9 @@ def test_separate_frees_at_the_transaction_and_sets_off_at_issue_with_the_same_e
     stage_1 = hold([prospective], [item], money, [], kind=LBG)
     assert stage_1.holds == {item.item: 20000}
     assert [(one.record, one.amount, one.to) for one in stage_1.freed] == [("P1", 20000, Bucket.UNAPPLIED)]
+    waiting = invoice_figures([ItemFigures(20000, hold=20000).checked()])
+    assert (waiting.remaining_due, waiting.collectible_due, waiting.status) == (20000, 0, "PAID")
+    assert account_balance(LBG, 20000, Buckets(20000)) == 0
     # At issue: the hold is released, the pair recorded, and nothing is in excess any more.
     freed = replace(item, paid=0)
     stage_2 = reconcile([negative("INV-4", 20000)], [freed], [], [], kind=LBG)
