@@ -81,6 +81,7 @@ def test_what_others_wait_for_has_a_health_check(name: str) -> None:
 
 def test_the_operating_manual_names_every_setting() -> None:
     manual = (ROOT / "docs" / "operating.md").read_text()
+    assert {"DATABASE_URL", "BROKER_URL", "OIDC_ISSUER", "ROLLON_SANDBOX", "ROLLON_RATE_USER"} <= settings_read()
     assert {name for name in settings_read() if f"`{name}`" not in manual} == set()
 
 

@@ -25,6 +25,8 @@ _PATH = re.compile(
     r"(?:domain|application|projections|api|infrastructure|tests|docs)(?:/[\w.*-]+)+/?|\w+\.(?:yml|toml)"
 )
 _RULE = re.compile(r"\b[A-Z]{3}-E?\d{2,3}\b")
+_CALLED = re.compile(r"\brollon (?!\.)([a-z][a-z-]+)(?: ([a-z][a-z-]+))?")
+_SENT = re.compile(r"(?:^send |v1/commands/|world\.do\(\")([A-Z]\w+)", re.MULTILINE)
 _DECISION = re.compile(r"^\| [A-Z]{3}[^|]* \| [^|]+ \| `([^`]+)` \|$", re.MULTILINE)
 
 
@@ -50,7 +52,7 @@ def test_files_that_are_named_exist(document: Path) -> None:
 @each
 def test_commands_of_the_command_line_exist(document: Path) -> None:
     group = get_command(app)
-    for name, sub in re.findall(r"\brollon (?!\.)([a-z][a-z-]+)(?: ([a-z][a-z-]+))?", document.read_text()):
+    for name, sub in _CALLED.findall(document.read_text()):
         assert name in group.commands, name
         nested = getattr(group.commands[name], "commands", None)
         assert nested is None or sub in nested, (name, sub)
@@ -58,8 +60,7 @@ def test_commands_of_the_command_line_exist(document: Path) -> None:
 
 @each
 def test_commands_that_are_sent_exist(document: Path) -> None:
-    sent = re.findall(r"(?:^send |v1/commands/|world\.do\(\")([A-Z]\w+)", document.read_text(), re.MULTILINE)
-    assert set(sent) <= CommandRegistry.handlers.keys()
+    assert set(_SENT.findall(document.read_text())) <= CommandRegistry.handlers.keys()
 
 
 @each
@@ -74,6 +75,19 @@ def test_codes_that_are_named_exist(document: Path) -> None:
     settings = re.compile(r"ROLLON_|OIDC_|DATABASE_|BROKER_")
     known = ERROR_CODES.keys() | {"COMMAND_FACADE", "COMMAND_VALIDATION", "HOLD_TYPE"}
     assert {name for name in named if not settings.match(name)} - known == set()
+
+
+def test_the_documents_name_what_is_looked_for() -> None:
+    """None of the tests above passes because its pattern finds nothing anywhere."""
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    codes = _CODE.findall(text)
+    assert len(DOCUMENTS) > 5
+    assert len(_LINK.findall(text)) > 10
+    assert len([code for code in codes if _PATH.fullmatch(code)]) > 40
+    assert len(set(codes) & ERROR_CODES.keys()) > 3
+    assert len(_SENT.findall(text)) > 5
+    assert len(_CALLED.findall(text)) > 10
+    assert len(set(_RULE.findall(text))) > 20
 
 
 def test_every_decision_is_still_where_it_is_said_to_be() -> None:

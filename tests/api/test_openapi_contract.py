@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -196,7 +195,6 @@ def test_every_operation_answers_as_documented(database: Database, clock: Manual
         sandbox_clock=MovableClock(Offset(), production=False),
     )
     schema = contract_of(create_app(services))
-    began = time.monotonic()
     tried: Counter[str] = Counter()
     faults: list[str] = []
     for event in engine.from_schema(schema).execute():
@@ -207,7 +205,7 @@ def test_every_operation_answers_as_documented(database: Database, clock: Manual
             faults.extend(found for found in failures_of(event.recorder) if found not in faults)
     assert not faults, "\n".join(faults)
     untried = {result.ok().label for result in schema.get_all_operations()} - set(tried)
-    assert not untried or time.monotonic() - began >= BUDGET
+    assert not untried
 
 
 def failures_of(recorder: ScenarioRecorder) -> Iterator[str]:

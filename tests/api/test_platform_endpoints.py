@@ -391,7 +391,6 @@ class TestFrame:
         assert UUID(headers["x-request-id"])
         assert "server" not in headers
 
-    @pytest.mark.rule("PLT-097")
     def test_other_origins_are_let_in_by_list_only(self, make_api: MakeApi, api: Api) -> None:
         open_to = make_api(
             Settings(sandbox=True, rates=Rates(enabled=False), cors_origins=("https://portal.example.com",))
