@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.scenarios.billing import cents
 from tests.scenarios.conftest import World
 
 _LEDGER = """
 query ($account: String!) {
-  trialBalance { code closing { amount } }
+  trialBalance { code opening { amount } debits { amount } credits { amount } closing { amount } }
   ledgerReconciliation(account: $account) { inBalance controls { number name ledger { amount } variance { amount } } }
-  journalEntries(account: $account, first: 100) { nodes { type position total { amount } event { type }
+  journalEntries(account: $account, first: 100) { nodes { type position transactionId total { amount } event { type }
     lines { code debit { amount } credit { amount } invoice item payment } } }
 }
 """
 
 
+def _cents(holder: dict[str, Any], name: str) -> int:
+    return cents(holder[name]["amount"])
+
+
 def _figures(world: World, account: str) -> tuple[dict[str, str], list[str]]:
-    """Closing balances by ledger account, and the entries' types; checks that nothing varies."""
+    """Closing balances by ledger account, and the entries' types; checks that they balance and that nothing varies."""
     found = world.query(_LEDGER, account=account, roles=("ARM",))
-    assert found["ledgerReconciliation"]["inBalance"], found["ledgerReconciliation"]
+    reconciliation = found["ledgerReconciliation"]
+    assert reconciliation["inBalance"], reconciliation
+    assert {one["number"] for one in reconciliation["controls"]} == {"C1", "C2", "C3", "C4", "C5", "C10"}
+    assert {one["variance"]["amount"] for one in reconciliation["controls"]} == {"0.00"}, reconciliation
     entries = found["journalEntries"]["nodes"]
     for entry in entries:
-        debits = sum(round(float(line["debit"]["amount"]) * 100) for line in entry["lines"])
-        credits = sum(round(float(line["credit"]["amount"]) * 100) for line in entry["lines"])
-        assert debits == credits == round(float(entry["total"]["amount"]) * 100)
-    closing = {line["code"]: line["closing"]["amount"] for line in found["trialBalance"]}
+        sides = [(_cents(line, "debit"), _cents(line, "credit")) for line in entry["lines"]]
+        assert len(sides) >= 2
+        assert all(min(side) == 0 < max(side) for side in sides), entry  # one side, and never below 0
+        debits, credits = (sum(side) for side in zip(*sides, strict=True))
+        assert debits == credits == _cents(entry, "total")
+    assert len({one["transactionId"] for one in entries}) == len({one["position"] for one in entries}) == len(entries)
+    balance = found["trialBalance"]
+    assert sum(_cents(line, "debits") for line in balance) == sum(_cents(line, "credits") for line in balance) > 0
+    for line in balance:
+        moved = _cents(line, "debits") - _cents(line, "credits")
+        assert _cents(line, "opening") + moved == _cents(line, "closing")
+    closing = {line["code"]: line["closing"]["amount"] for line in balance}
     return {code: amount for code, amount in closing.items() if amount != "0.00"}, [one["type"] for one in entries]
 
 
@@ -53,11 +71,10 @@ def test_the_ledger_follows_invoices_and_money(world: World) -> None:
     assert closing["4000"] == "-249.32"  # 200.00 and 100.00, less the 50.68 that the cancellation gives back
     world.do("ReversePayment", payment=payment, reason="NSF")
     closing, types = _figures(world, account)
-    assert "1000" not in closing
+    assert closing == {"1100": "249.32", "4000": "-249.32"}
     assert types[-1] == "PAYMENT_REVERSED"
     world.do("DiscardInvoice", invoice="INV-00000002", reason="Wrong", confirmed=True)
     closing, types = _figures(world, account)
     assert closing == {"1100": "200.00", "4000": "-200.00"}
     assert "INVOICE_DISCARDED" in types
-    [report] = world.system.rebuilder.verify(["ledger"])
-    assert report.equal
+    world.verify()
