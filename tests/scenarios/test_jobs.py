@@ -125,6 +125,7 @@ def test_without_the_privilege_no_job_runs(world: World) -> None:
     assert refused.status_code == 403
 
 
+@pytest.mark.rule("PRM-124")
 def test_anyb_is_worked_out_anew_without_new_events_where_nothing_differs(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()

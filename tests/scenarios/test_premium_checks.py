@@ -6,11 +6,13 @@ import pytest
 
 from tests.scenarios.conftest import World
 
+ANYB = """query ($m: String!, $a: String!) { memberAnyb(memberRecord: $m) { total { amount } calculatedAt }
+  accountAnyb(account: $a) { total { amount } members { nodes { memberRecord total { amount } } } } }"""
 HISTORY = """query ($m: String!) { modalPremiumHistory(memberRecord: $m) { nodes { current effectiveDate modality
   modalAmount { amount } } } }"""
 
 
-@pytest.mark.rule("PRM-123", "PRM-124")
+@pytest.mark.rule("PRM-123")
 def test_recalculation_without_new_events_changes_nothing(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()
@@ -20,8 +22,14 @@ def test_recalculation_without_new_events_changes_nothing(world: World) -> None:
         "ApplyAmendment", transaction_id="A-1", member_record="MR-1", effective_date="2025-01-01", kinds=["GENERAL"],
         amounts=[{"coverage": "LIFE", "annual_amount": "1320.00"}],
     )  # fmt: skip
+    before = world.on("2024-12-21").head()
     again = world.do("RecalculateAnyb", accounts=[account])
     assert (again["members"], again["changed"]) == (1, [])
+    assert world.head() == before
+    anyb = world.query(ANYB, m="MR-1", a=account)
+    assert [anyb[of]["total"]["amount"] for of in ("memberAnyb", "accountAnyb")] == ["10.00", "10.00"]
+    assert anyb["accountAnyb"]["members"]["nodes"] == [{"memberRecord": "MR-1", "total": {"amount": "10.00"}}]
+    assert anyb["memberAnyb"]["calculatedAt"].startswith("2024-12-20T12:00:00")
     assert world.refused("RecalculateAnyb") == (400, ["REQUEST_INVALID"])
     assert world.refused("RecalculateAnyb", accounts=["LB9"]) == (404, ["BILLING_ACCOUNT_NOT_FOUND"])
 
