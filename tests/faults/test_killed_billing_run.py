@@ -290,7 +290,7 @@ def _bill_and_pay(client: Client, account: str) -> None:
 
 
 @pytest.mark.fault
-@pytest.mark.rule("PLT-003", "PLT-012", "PLT-024")
+@pytest.mark.rule("PLT-004", "PLT-012", "PLT-024")
 @pytest.mark.parametrize("seed", [1])
 def test_a_billing_run_comes_to_its_end_whatever_is_killed(database_server: EmbeddedServer, seed: int) -> None:
     conninfo = database_server.ensure_database(f"killed_{seed}")

@@ -238,7 +238,6 @@ def test_what_cannot_be_placed_is_kept_for_a_person_and_the_rest_goes_on(world: 
     assert billed(world, account) == "100.00"
 
 
-@pytest.mark.rule("PLT-098")
 def test_a_file_with_a_defect_is_refused_whole_with_every_defect_and_its_place(world: World) -> None:
     world.on("2024-12-20")
     account, _ = world.group()
