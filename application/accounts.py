@@ -669,7 +669,8 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
     reached = _reach_members(unit, account.identifier, state.schedule_version, events)
     if state.grid is None and state.earliest_effective_date is not None:
         start = state.earliest_effective_date
-        unit.append(ACCOUNT, account.identifier, [InvoicingStartDateSet(number=state.number, date=start, manual=False)])
+        first = InvoicingStartDateSet(number=state.number, date=start, manual=False, frequency=state.frequency)
+        unit.append(ACCOUNT, account.identifier, [first])
     return Outcome(
         {
             "account": account.identifier,
@@ -726,7 +727,11 @@ def set_invoicing_start_date(command: SetInvoicingStartDate, unit: UnitOfWork) -
     unit.append(
         ACCOUNT,
         account.identifier,
-        [InvoicingStartDateSet(number=account.identifier, date=command.date, manual=True)],
+        [
+            InvoicingStartDateSet(
+                number=account.identifier, date=command.date, manual=True, frequency=account.state.frequency
+            )
+        ],
     )
     return Outcome({"account": account.identifier, "date": command.date.isoformat()})
 

@@ -49,7 +49,15 @@ def restart_invoicing(unit: UnitOfWork, policy: MasterPolicy, accounts: Sequence
         discarded, failed = _discard(unit, number, [one.invoice for one in outdated if one.invoice is not None])
         events: list[object] = [EarliestEffectiveDateChanged(number=number, date=new)]
         if start.start.day != current.day:
-            events.append(InvoicingStartDateReset(number=number, old=current.day, date=start.start.day))
+            events.append(
+                InvoicingStartDateReset(
+                    number=number,
+                    old=current.day,
+                    date=start.start.day,
+                    frequency=account.frequency,
+                    month_end_sticky=account.grid.sticky,
+                )
+            )
         after = unit.append(ACCOUNT, number, events).state
         warnings = shift_with_rewrite(unit, after, old, new)
         done.append(

@@ -314,7 +314,11 @@ def earliest_effective_date_events(
         current = InvoicingStart(account.invoicing_start, account.invoicing_start_manual)
     start = derived_start(current, effective, account.schedule.frequency, rule)
     if start != current:
-        events.append(InvoicingStartDateSet(number=account.number, date=start.day, manual=start.manual))
+        events.append(
+            InvoicingStartDateSet(
+                number=account.number, date=start.day, manual=start.manual, frequency=account.schedule.frequency
+            )
+        )
     return events
 
 

@@ -156,11 +156,15 @@ class SeasonalGapsChanged:
 
 @event()
 class InvoicingStartDateSet:
-    """The first invoicing period starts on this day (CAL-038 to CAL-040); `manual` stays unless a rewrite resets it."""
+    """The first invoicing period starts on this day (CAL-038 to CAL-040); `manual` stays unless a rewrite resets it.
+
+    `frequency` and `month_end_sticky` make the grid from it (CAL-043); without frequency there is none yet.
+    """
 
     number: str
     date: dt.date
     manual: bool
+    frequency: Frequency | None
     month_end_sticky: bool = True
 
 
@@ -171,6 +175,8 @@ class InvoicingStartDateReset:
     number: str
     old: dt.date | None
     date: dt.date
+    frequency: Frequency | None
+    month_end_sticky: bool = True
 
 
 @event()
@@ -361,6 +367,11 @@ class Account:
         """Active with a bill type and at least one product (ACC-020)."""
         return self.active and self.bill_type is not None and bool(self.master_policies)
 
+    @property
+    def frequency(self) -> Frequency | None:
+        """The invoicing frequency in force."""
+        return self.schedule.frequency if self.schedule else None
+
     def live_periods(self) -> tuple[PeriodRecord, ...]:
         """Periods with a live invoice, earliest first."""
         records = (record for record in self.periods.values() if record.status is PeriodStatus.INVOICED)
@@ -420,10 +431,10 @@ def evolve(state: Account, happened: object) -> Account:
         case SeasonalGapsChanged():
             return replace(state, seasonal_gaps=happened.new)
         case InvoicingStartDateSet():
-            grid = _fresh_grid(state, happened.date, happened.month_end_sticky)
+            grid = _fresh_grid(happened)
             return replace(state, invoicing_start=happened.date, invoicing_start_manual=happened.manual, grid=grid)
         case InvoicingStartDateReset():
-            grid = _fresh_grid(state, happened.date, state.grid.sticky if state.grid else True)
+            grid = _fresh_grid(happened)
             return replace(state, invoicing_start=happened.date, invoicing_start_manual=False, grid=grid)
         case BillTypeAssigned():
             return replace(state, bill_type=happened.bill_type, allocation_mode=happened.allocation_mode)
@@ -475,11 +486,11 @@ def _change_frequency(state: Account, happened: InvoicingFrequencyChanged) -> Ac
     return replace(state, grid=grid)
 
 
-def _fresh_grid(state: Account, start: dt.date, sticky: bool) -> InvoicingGrid | None:
-    """One sequence from the start with the frequency in force (CAL-042, CAL-043)."""
-    if state.schedule is None or state.schedule.frequency is None:
+def _fresh_grid(happened: InvoicingStartDateSet | InvoicingStartDateReset) -> InvoicingGrid | None:
+    """One sequence from the start with the frequency in force at it (CAL-042, CAL-043)."""
+    if happened.frequency is None:
         return None
-    return InvoicingGrid.starting(start, state.schedule.frequency, sticky)
+    return InvoicingGrid.starting(happened.date, happened.frequency, happened.month_end_sticky)
 
 
 def hold_named(state: Account, hold_id: str) -> Hold:

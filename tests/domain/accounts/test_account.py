@@ -15,10 +15,11 @@ from domain.accounts.account import (
     InvoicingPeriodInvoiced,
     InvoicingPeriodSkipped,
     InvoicingScheduleConfigured,
+    InvoicingStartDateReset,
     InvoicingStartDateSet,
 )
 from domain.calendar.frequency import Frequency
-from domain.calendar.periods import GridSequence
+from domain.calendar.periods import GridSequence, InvoicingGrid
 from domain.calendar.schedule import DueDayMode, Schedule
 from domain.calendar.transitions import ScheduleFacts, configure
 
@@ -28,7 +29,7 @@ D = dt.date.fromisoformat
 MONTHLY = Schedule(frequency=Frequency.MONTHLY, due_day_mode=DueDayMode.PERIOD_START_OFFSET, generation_units=0)
 HISTORY = (
     InvoicingScheduleConfigured(number="LB1", version=1, schedule=MONTHLY, changed=()),
-    InvoicingStartDateSet(number="LB1", date=D("2025-01-01"), manual=False),
+    InvoicingStartDateSet(number="LB1", date=D("2025-01-01"), manual=False, frequency=Frequency.MONTHLY),
     InvoicingPeriodSkipped(number="LB1", period_start=D("2024-11-01"), period_end=D("2024-12-01")),
     InvoicingPeriodInvoiced(
         number="LB1",
@@ -78,3 +79,17 @@ def test_what_was_fixed_is_read_from_the_event_and_not_worked_out_again() -> Non
     assert fresh is not None
     assert earlier.sequences[0] == GridSequence(D("2024-11-01"), Frequency.MONTHLY)
     assert fresh.sequences == (GridSequence(D("2025-01-01"), Frequency.QUARTERLY),)
+
+
+@pytest.mark.rule("CAL-042", "CAL-043")
+def test_the_grid_starts_with_the_frequency_and_the_month_end_rule_that_the_event_tells() -> None:
+    account = history()
+    reset = InvoicingStartDateReset(
+        number="LB1",
+        old=D("2025-01-01"),
+        date=D("2024-11-30"),
+        frequency=Frequency.QUARTERLY,
+        month_end_sticky=False,
+    )
+    assert ACCOUNT.evolve(account, reset).grid == InvoicingGrid.starting(D("2024-11-30"), Frequency.QUARTERLY, False)
+    assert ACCOUNT.evolve(account, replace(reset, frequency=None)).grid is None
