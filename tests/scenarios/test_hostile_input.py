@@ -56,7 +56,6 @@ def group(world: World) -> tuple[World, dict[str, str]]:
     return world, {"account": account, "member_record": "MR-1", "master_policy": policy, "invoice": "INV-00000001"}
 
 
-@pytest.mark.rule("PLT-014")
 @pytest.mark.parametrize("room", sorted({kind.room for kind in CommandRegistry.types.values() if kind.example}))
 def test_no_strange_value_makes_a_command_fail(group: tuple[World, dict[str, str]], room: str) -> None:
     world, names = group
@@ -131,7 +130,9 @@ def test_a_query_names_no_day_out_of_reach(group: tuple[World, dict[str, str]], 
 
 
 @pytest.mark.rule("PLT-073")
-def test_an_amount_has_at_most_thirteen_digits_before_the_point(group: tuple[World, dict[str, str]]) -> None:
+def test_an_amount_is_a_plain_decimal_of_at_most_fifteen_digits(
+    group: tuple[World, dict[str, str]],
+) -> None:
     world, names = group
     payment: dict[str, Any] = {
         "account": names["account"],
@@ -140,11 +141,33 @@ def test_an_amount_has_at_most_thirteen_digits_before_the_point(group: tuple[Wor
         "check_date": "2025-01-01",
     }
     before = world.head()
-    refused = world.send("ApplyPayment", amount="10000000000000.00", reference="CHK-1", **payment)
-    assert refused.status_code == 400
+    for amount in ("10000000000000.00", "1.001", "1E2", "1,000.00", "1_000.00", "+1.00", "1.", ""):
+        refused = world.send("ApplyPayment", amount=amount, reference="CHK-1", **payment)
+        code = "AMOUNT_INVALID" if amount == "1.001" else "REQUEST_INVALID"
+        assert [(one["code"], one["pointer"]) for one in refused.json()["problems"]] == [(code, "/amount")], amount
     assert world.head() == before
+    fewer = world.do("ApplyPayment", amount="60.5", reference="CHK-1", **payment)["records"][0]
+    assert fewer["amount"] == "60.50"
     world.do("ApplyPayment", amount="9999999999999.99", reference="CHK-2", **payment)
     world.check(names["account"])
+
+
+@pytest.mark.rule("PLT-073")
+def test_a_moment_with_any_offset_is_converted(group: tuple[World, dict[str, str]]) -> None:
+    world, _ = group
+    token = world.system.issuer.token("ann", world.roles)
+
+    def asked(as_of: str) -> dict[str, Any]:
+        text = """query ($at: DateTime!) { modalPremiumHistory(memberRecord: "MR-1", asOf: $at) { totalCount } }"""
+        body = {"query": text, "variables": {"at": as_of}}
+        answer = world.client.post("/v1/graphql", json=body, headers={"Authorization": f"Bearer {token}"})
+        return dict(answer.json())
+
+    # The record begins at noon of 2025-01-01.
+    for as_of in ("2025-01-01T12:30:00Z", "2025-01-01T14:30:00+02:00"):
+        assert asked(as_of)["data"]["modalPremiumHistory"]["totalCount"] == 1
+    early = asked("2025-01-01T13:30:00+02:00")["errors"]
+    assert [one["extensions"]["code"] for one in early] == ["MEMBER_RECORD_NOT_FOUND"]
 
 
 def test_a_total_that_cannot_be_kept_is_a_refusal() -> None:
