@@ -243,7 +243,7 @@ def test_a_late_change_moves_no_balance_until_it_is_billed(world: World) -> None
     world.check(account)
 
 
-@pytest.mark.rule("BAL-056", "BAL-054")
+@pytest.mark.rule("BAL-056")
 def test_nothing_is_freed_for_a_member_who_waits_for_a_roll_on(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()

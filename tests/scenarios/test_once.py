@@ -38,7 +38,7 @@ def test_the_same_key_gives_the_same_answer_and_writes_nothing_more(world: World
     assert len(world.check(account).live) == 1
 
 
-@pytest.mark.rule("PRM-003", "PRM-120")
+@pytest.mark.rule("PRM-120")
 def test_the_same_transaction_under_another_key_is_counted_once(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()
