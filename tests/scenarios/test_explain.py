@@ -50,7 +50,9 @@ def test_a_correction_is_explained_by_its_transactions_its_charge_and_its_events
         ("2025-01-16", 16),
     ]
     assert item["otherItems"] == [{"invoice": "INV-00000001", "line": 1, "amount": {"amount": "100.00"}}]
-    assert item["money"][0]["event"]["type"] == "PaymentAllocated"
+    [money] = item["money"]
+    assert (money["amount"]["amount"], money["event"]["type"]) == ("7.18", "PaymentAllocated")
+    assert (item["item"]["billed"]["amount"], item["item"]["remainingDue"]["amount"]) == ("7.18", "0.00")
     assert [one["type"] for one in item["events"]] == [
         "InvoiceInitialised",
         "InvoiceProjected",

@@ -41,6 +41,7 @@ def test_how_far_the_money_reaches(world: World) -> None:
 
     unit, member = found()
     assert (unit["paidToDate"], unit["nothingPaid"], unit["displayDate"]) == (None, True, "2025-01-01")
+    assert (unit["paidThrough"], member["paidToDate"], member["paidThrough"]) == (None, None, None)
     payment = _pay(world, account, "100.00", "1")
     unit, member = found()
     # 2 × 1200.00 a year: 6.575... a day; 15 days cost 98.63, 16 cost 105.21.
@@ -58,4 +59,6 @@ def test_how_far_the_money_reaches(world: World) -> None:
     world.do("ReversePayment", payment=payment, reason="NSF")
     unit, member = found()
     assert unit["settled"]["amount"] == "100.00"
-    assert unit["byInvoice"] is None
+    # Fifteen days of two cost 98.63; the sixteenth, of one, would make 101.92.
+    assert (unit["byInvoice"], unit["byDailyRate"], unit["paidToDate"]) == (None, "2025-01-16", "2025-01-16")
+    assert (member["paidToDate"], member["paidThrough"]) == ("2025-01-16", "2025-01-15")
