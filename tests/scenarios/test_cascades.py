@@ -6,6 +6,7 @@ import pytest
 
 from tests.scenarios.conftest import World
 
+LETTER = "query ($n: String!) { deadLetter(number: $n) { state } }"
 ANYB = """query ($m: String!) {
   memberAnyb(memberRecord: $m) { total { amount } } memberRecord(number: $m) { state badges } }"""
 
@@ -75,7 +76,7 @@ def test_a_locked_record_is_kept_for_later_and_the_others_go_on(world: World) ->
     assert [one["state"] for one in world.do("ReprocessDeadLetter", items=["DL-00000001"])["items"]] == ["RESOLVED"]
 
 
-@pytest.mark.rule("MEM-091", "MEM-093", "MEM-094", "MEM-096")
+@pytest.mark.rule("MEM-091", "MEM-093", "MEM-094")
 def test_messages_of_a_record_wait_behind_the_one_that_failed(world: World) -> None:
     world.on("2024-12-20")
     world.calendar()
@@ -92,4 +93,21 @@ def test_messages_of_a_record_wait_behind_the_one_that_failed(world: World) -> N
     states = {one["item"]: one["state"] for one in done["items"]}
     assert states == {"DL-00000001": "RESOLVED", "DL-00000002": "RESOLVED"}
     assert done["items"][1]["outcome"] == "REFUSED"  # the record exists by now
+    assert world.query(ANYB, m="MR-1")["memberRecord"]["state"] == "FUTURE"
+
+
+@pytest.mark.rule("MEM-096", "MEM-093")
+def test_a_discarded_message_lets_those_behind_it_through(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    amendment = {"member_record": "MR-1", "effective_date": "2025-02-01", "kinds": ["GENERAL"]}
+    early = world.do(
+        "ApplyAmendment", transaction_id="A-1", amounts=[{"coverage": "LIFE", "annual_amount": "9.00"}], **amendment
+    )
+    assert (early["status"], early["dead_letter"]) == ("DEAD_LETTERED", "DL-00000001")
+    assert world.member(policy, "MR-1")["status"] == "WAITING"
+    assert world.member(policy, "MR-2")["status"] == "APPLIED"  # others are not affected
+    world.do("DiscardDeadLetter", item="DL-00000001", reason="Sent in error", roles=("SUP",))
+    for number, state in (("DL-00000001", "DISCARDED"), ("DL-00000002", "RESOLVED")):
+        assert world.query(LETTER, n=number, roles=("SUP",))["deadLetter"] == {"state": state}
     assert world.query(ANYB, m="MR-1")["memberRecord"]["state"] == "FUTURE"
