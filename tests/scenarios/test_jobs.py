@@ -122,7 +122,7 @@ def test_a_run_takes_the_accounts_it_is_told_to_and_refuses_unknown_ones(world: 
 @pytest.mark.rule("PLT-051")
 def test_without_the_privilege_no_job_runs(world: World) -> None:
     refused = world.client.post("/v1/jobs/InvoiceGeneration", json={}, headers=_headers(world, "CCA"))
-    assert refused.status_code == 403
+    assert (refused.status_code, refused.json()["problems"][0]["code"]) == (403, "FORBIDDEN")
 
 
 @pytest.mark.rule("PRM-124")
@@ -144,6 +144,8 @@ def test_anyb_is_worked_out_anew_without_new_events_where_nothing_differs(world:
     run = run_job(world, "AnybRecalculation")
     assert (run["state"], run["done"], run["failed"]) == ("COMPLETED", 1, 0)
     assert _last_position(world) == before
+    found = world.query("query ($a: String!) { accountAnyb(account: $a) { total { amount } } }", a=account)
+    assert found["accountAnyb"]["total"]["amount"] == "10.00"
     assert world.client.get("/v1/jobs", headers=_headers(world, "OPS")).json()["jobs"][0]["name"] == "AnybRecalculation"
 
 
