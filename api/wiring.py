@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +34,6 @@ from application.files.content import FileContent
 from application.imports.enrolment import EnrolmentTerms
 from application.imports.importer import Imports
 from application.job_runs import JobRuns, Starter
-from application.register import Directory, ItemRegister, PendingLetters, Placements
 from application.scope import ScopeGuard
 from application.security import SecondFactorGuard
 from infrastructure.auth.chain import authenticator_of
@@ -70,20 +69,12 @@ from projections.engine import (
 )
 from projections.read_models import read_models
 from projections.register.fold import register
-from projections.register.queries import DirectoryQueries, ItemQueries, PendingLetterQueries, PlacementQueries
+from projections.register.queries import PORTS, DirectoryQueries, ItemQueries
 
 _logger: Final = logging.getLogger(__name__)
 
 #: What runs until its event is set.
 Loop = Callable[[threading.Event], None]
-
-#: The read ports of handlers, each over the register's rows.
-_PORTS: Final[Mapping[type, Any]] = {
-    Directory: DirectoryQueries,
-    Placements: PlacementQueries,
-    PendingLetters: PendingLetterQueries,
-    ItemRegister: ItemQueries,
-}
 
 
 @dataclass
@@ -230,7 +221,7 @@ class System:
         self.close()
 
     def _ports(self) -> dict[type, PortFactory]:
-        return {kind: self._port(queries) for kind, queries in _PORTS.items()}
+        return {kind: self._port(queries) for kind, queries in PORTS.items()}
 
     def _port(self, queries: Any) -> PortFactory:
         def make(connection: psycopg.Connection[Any]) -> Any:
@@ -251,8 +242,7 @@ class System:
     def _readiness(self) -> tuple[ReadinessCheck, ...]:
         def database() -> Readiness:
             try:
-                with self.database.writing() as connection:
-                    connection.execute("SELECT 1")
+                self.database.ping()
             except Exception:
                 return Readiness("database", False, "unreachable")
             return Readiness("database", True)

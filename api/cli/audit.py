@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +12,14 @@ import typer
 
 from api.cli.opening import configured
 from infrastructure.event_store.export import export_log
+from infrastructure.event_store.history import EventHistory
 from infrastructure.event_store.verification import check_checkpoint, checkpoints, take_checkpoint, verify_streams
 from infrastructure.postgres.audit_chain import seal_audit, verify_audit
 
 audit = typer.Typer(no_args_is_help=True)
 
-_REPLAY = """
-    SELECT position, stream_position, type, schema_version, effective_date, recorded_at, actor_kind, actor, command_id,
-           correlation_id, payload::text
-      FROM event WHERE stream = %s AND recorded_at <= %s ORDER BY stream_position
-"""
+#: Events read at a time.
+_PORTION = 1_000
 
 
 @audit.command()
@@ -30,29 +29,33 @@ def replay(
 ) -> None:
     """Print the events of a stream in order, one JSON object a line."""
     instant = dt.datetime.max.replace(tzinfo=dt.UTC) if until is None else until.replace(tzinfo=dt.UTC)
+    found = False
     with configured() as system, system.database.reading() as connection:
-        rows = connection.execute(_REPLAY, (stream, instant)).fetchall()
-    for position, number, kind, version, effective, recorded, actor_kind, actor, command, correlation, payload in rows:
-        typer.echo(
-            json.dumps(
-                {
-                    "position": position,
-                    "stream_position": number,
-                    "type": kind,
-                    "version": version,
-                    "effective_date": effective.isoformat(),
-                    "recorded_at": recorded.isoformat(),
-                    "actor": f"{actor_kind} {actor}",
-                    "command_id": str(command),
-                    "correlation_id": str(correlation),
-                    "payload": json.loads(payload),
-                },
-                ensure_ascii=False,
-            )
-        )
-    if not rows:
+        for row in _events(EventHistory(connection), stream, instant):
+            found = True
+            typer.echo(json.dumps(row, ensure_ascii=False))
+    if not found:
         typer.echo(f"there is no event in {stream}", err=True)
         raise typer.Exit(1)
+
+
+def _events(history: EventHistory, stream: str, until: dt.datetime) -> Iterator[dict[str, object]]:
+    after = None
+    while portion := history.page([stream], as_of=until, after=after, limit=_PORTION):
+        for row, place in portion:
+            after = place
+            yield {
+                "position": row["position"],
+                "stream_position": row["stream_position"],
+                "type": row["type"],
+                "version": row["schema_version"],
+                "effective_date": row["effective_date"].isoformat(),
+                "recorded_at": row["recorded_at"].isoformat(),
+                "actor": f"{row['actor_kind']} {row['actor']}",
+                "command_id": row["command_id"],
+                "correlation_id": row["correlation_id"],
+                "payload": row["payload"],
+            }
 
 
 @audit.command()

@@ -9,11 +9,9 @@ from typing import Any
 import strawberry
 
 from api.graphql.balances import (
-    MEMBER_BALANCES_SQL,
     AccountBalances,
     MemberBalances,
     account_row,
-    account_rows,
     balances_of,
     member_balances_of,
 )
@@ -21,14 +19,16 @@ from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
 from api.graphql.guard import needs, read
 from api.graphql.invoices import Invoice, invoices_of
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.payments import PaymentRecord, payments_of
 from api.graphql.scalars import Money, Position, money
+from application.register import Directory
 from domain.accounts.account import ACCOUNT
 from domain.accounts.account import Account as AccountState
 from domain.accounts.holds import Hold as HoldState
+from domain.accounts.views import account_tags
 from domain.errors import refuse
-from projections.register.queries import DirectoryQueries
+from projections.register.reads import ACCOUNT_ANYB, ACCOUNTS, MEMBER_BALANCES, account_rows, held_members
 
 
 @strawberry.type(description="A hold on an account.")
@@ -108,12 +108,7 @@ class BillingAccount:
     @strawberry.field(description="Its tags, in the order of the account home.")
     async def tags(self, info: strawberry.Info) -> list[str]:
         state = await self._state(info.context)
-        tags = [] if state.active else [str(state.status)]
-        tags += [str(state.bill_type or "Empty")]
-        tags += [str(state.allocation_mode)] if state.allocation_mode else []
-        today = info.context.today(state.time_zone)
-        tags += [f"{hold.type} On Hold" for hold in state.holds if hold.status_on(today) == "ACTIVE"]
-        return tags
+        return list(account_tags(state, info.context.today(state.time_zone)))
 
     @strawberry.field(description="When it is billed.")
     async def schedule(self, info: strawberry.Info) -> InvoicingSchedule | None:
@@ -257,7 +252,8 @@ def schedule_of(state: AccountState) -> InvoicingSchedule | None:
 
 def resolve_account(context: Context, number: str) -> str | None:
     """The account with this number or legacy number (ACC-014)."""
-    return DirectoryQueries(context.connection.cursor(), context.tables).resolve_account(number)
+    found: str | None = context.port(Directory).resolve_account(number)
+    return found
 
 
 def require_account(context: Context, number: str) -> str:
@@ -272,25 +268,15 @@ def member_balances(
     context: Context, account: str, first: int, after: str | None, member: str | None
 ) -> Connection[MemberBalances]:
     """A page of the members' balances on an account."""
-    sql = f"select * from ({MEMBER_BALANCES_SQL}) as m where (%(member)s::text is null or m.member = %(member)s)"
-    listing = Listing("member balances", sql, (("member", False),), ("text",))
-    return listing.page(
-        context, {"account": account, "member": member}, first, after, member_balances_of, counted=False
-    )
-
-
-_ANYB = Listing(
-    "account anyb",
-    "select member, total, calculated_at from {member_anyb} where account = %(account)s and total <> 0",
-    (("member", False),),
-    ("text",),
-)
+    parameters = {"account": account, "member": member}
+    return page(context, MEMBER_BALANCES, parameters, first, after, member_balances_of, counted=False)
 
 
 def anyb_of(context: Context, account: str, currency: str, first: int, after: str | None) -> AccountAnyb:
     """What is not billed yet on an account."""
-    members = _ANYB.page(
+    members = page(
         context,
+        ACCOUNT_ANYB,
         {"account": account},
         first,
         after,
@@ -298,31 +284,9 @@ def anyb_of(context: Context, account: str, currency: str, first: int, after: st
             member_record=row["member"], total=money(row["total"], currency), calculated_at=row["calculated_at"]
         ),
     )
-    row = account_rows(context, [account])[account]
-    [held] = context.rows(
-        "select count(distinct m.member) as n from {member} as m join {placement} as p on p.member = m.member"
-        " where p.account = %(account)s and m.locked",
-        {"account": account},
-    )
-    return AccountAnyb(account=account, total=money(row["anyb"], currency), members=members, held_members=held["n"])
-
-
-_ACCOUNTS = Listing(
-    "accounts",
-    """
-    select * from {account} as a
-     where (%(owner)s::text is null or a.owner = %(owner)s)
-       and (%(status)s::text is null or a.status = %(status)s)
-       and (%(bill_type)s::text is null or a.bill_type = %(bill_type)s)
-       and (%(allocation_mode)s::text is null or a.allocation_mode = %(allocation_mode)s)
-       and (%(currency)s::text is null or a.currency = %(currency)s)
-       and (%(calendar)s::text is null or a.calendar = %(calendar)s)
-       and (%(number)s::text is null or exists (select from {number} as n
-            where n.account = a.account and starts_with(n.number, %(number)s)))
-    """,
-    (("account", False),),
-    ("text",),
-)
+    row = account_rows(context.reads, [account])[account]
+    held = held_members(context.reads, account)
+    return AccountAnyb(account=account, total=money(row["anyb"], currency), members=members, held_members=held)
 
 
 @strawberry.type
@@ -338,7 +302,7 @@ class AccountQueries:
         wait_ms: int | None = None,
     ) -> BillingAccount | None:
         found = resolve_account(info.context, number)
-        return None if found is None else account_of(account_rows(info.context, [found])[found])
+        return None if found is None else account_of(account_rows(info.context.reads, [found])[found])
 
     @read("account.view", "Accounts by number; all criteria hold together. `number` is a prefix.")
     def billing_accounts(
@@ -365,7 +329,7 @@ class AccountQueries:
             "currency": currency,
             "calendar": calendar,
         }
-        return _ACCOUNTS.page(info.context, parameters, first, after, account_of)
+        return page(info.context, ACCOUNTS, parameters, first, after, account_of)
 
     @read("hold.view", "The holds of an account.")
     def holds(
@@ -385,7 +349,7 @@ class AccountQueries:
         wait_ms: int | None = None,
     ) -> AccountBalances:
         found = require_account(info.context, account)
-        return balances_of(account_rows(info.context, [found])[found])
+        return balances_of(account_rows(info.context.reads, [found])[found])
 
     @read("balance.view", "What the members of an account owe and have, by record number.")
     def member_balances(
@@ -411,4 +375,4 @@ class AccountQueries:
         wait_ms: int | None = None,
     ) -> AccountAnyb:
         found = require_account(info.context, account)
-        return anyb_of(info.context, found, account_rows(info.context, [found])[found]["currency"], first, after)
+        return anyb_of(info.context, found, account_rows(info.context.reads, [found])[found]["currency"], first, after)

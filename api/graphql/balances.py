@@ -12,6 +12,7 @@ from api.graphql.scalars import Money, Position, money
 from domain.accounts.bill_type import AllocationMode, BillType
 from domain.balances.balances import Buckets, account_balance, account_balance_with_anyb, due_and_unpaid, member_balance
 from domain.payments.classification import AccountKind, account_kind
+from projections.register.reads import account_rows
 
 
 @strawberry.type(description="What an account owes and has (BAL-013 to BAL-018).")
@@ -33,17 +34,9 @@ class AccountBalances:
     position: Position = strawberry.field(description="The position of that change.")
 
 
-_ACCOUNT_ROWS = "select * from {account} where account = any(%(accounts)s)"
-
-
-def account_rows(context: Context, accounts: list[str]) -> dict[str, dict[str, Any]]:
-    """The register's row of each account."""
-    return {row["account"]: row for row in context.rows(_ACCOUNT_ROWS, {"accounts": accounts})}
-
-
 async def account_row(context: Context, account: str) -> dict[str, Any]:
     """One of them, loaded together with those that other fields ask for."""
-    row = await context.batched("account", lambda accounts: account_rows(context, accounts), account)
+    row = await context.batched("account", lambda accounts: account_rows(context.reads, accounts), account)
     assert row is not None
     return row
 
@@ -95,29 +88,8 @@ class MemberBalances:
     member_balance: Money = strawberry.field(description="Due and unpaid less the member's money.")
 
 
-MEMBER_BALANCES_SQL = """
-    select listed.account, listed.member, account.currency,
-           coalesce(due.billed, 0) as billed, coalesce(due.paid, 0) as paid, coalesce(due.due, 0) as due,
-           coalesce(anyb.total, 0) as anyb,
-           coalesce(money.member_unapplied, 0) as member_unapplied,
-           coalesce(money.member_overpayment, 0) as member_overpayment
-      from (select distinct account, member from {placement} where account = %(account)s
-             union select account, member from {member_anyb} where account = %(account)s) as listed
-      join {account} as account on account.account = listed.account
-      left join lateral (select sum(i.billed)::bigint as billed, sum(i.paid)::bigint as paid,
-                                sum(i.billed - i.paid - i.offset_amount - i.written_off)::bigint as due
-                           from {item} as i join {invoice} as v on v.invoice = i.invoice and v.live
-                          where i.member = listed.member and v.account = listed.account) as due on true
-      left join {member_anyb} as anyb on anyb.account = listed.account and anyb.member = listed.member
-      left join lateral (select sum(m.member_unapplied)::bigint as member_unapplied,
-                                sum(m.member_overpayment)::bigint as member_overpayment
-                           from {member_money} as m
-                          where m.account = listed.account and m.member = listed.member) as money on true
-"""
-
-
 def member_balances_of(row: dict[str, Any]) -> MemberBalances:
-    """The balances of a row of `MEMBER_BALANCES_SQL`."""
+    """The balances of a row of `MEMBER_BALANCES`."""
     currency = row["currency"]
     buckets = Buckets(0, row["member_unapplied"], row["member_overpayment"])
     return MemberBalances(

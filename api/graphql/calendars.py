@@ -23,7 +23,7 @@ from api.graphql.accounts import (
 from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing, page_of
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, money
 from application.accounts import try_schedule
@@ -32,10 +32,11 @@ from application.register import Directory
 from application.settlement import invoicing_terms
 from domain.accounts.account import ACCOUNT, Account, InvoicingFrequencyChanged, InvoicingScheduleConfigured
 from domain.accounts.account import PeriodStatus as Recorded
+from domain.accounts.views import period_history
 from domain.calendar.billing_calendars import BILLING_CALENDARS, BillingCalendar
 from domain.calendar.generation import PeriodDates, is_late, period_dates
 from domain.calendar.installment_schedules import INSTALLMENT_SCHEDULES
-from domain.calendar.invoicing_periods import PeriodHistory, next_period_to_bill, status_of
+from domain.calendar.invoicing_periods import next_period_to_bill, status_of
 from domain.calendar.invoicing_terms import InvoicingTerms
 from domain.calendar.payment_plans import PAYMENT_PLANS, PaymentPlan, plan_key
 from domain.calendar.payroll_calendars import (
@@ -48,16 +49,12 @@ from domain.calendar.periods import Period
 from domain.calendar.seasonal import is_gap
 from domain.errors import refuse, refuse_if_any
 from domain.invoices.invoice import INVOICE, InvoiceInitialised
-from infrastructure.event_store import streams as stream_store
-from infrastructure.event_store.codec import decoders
+from projections.register.reads import ACCOUNTS_ON_CALENDAR
 
 _DAY = dt.timedelta(days=1)
 _logger: Final = logging.getLogger(__name__)
 #: An account number of ours or of an older system.
 _NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,39}")
-_LINKED: Final = Listing(
-    "accounts on a calendar", "select * from {account} where calendar = %(calendar)s", (("account", False),), ("text",)
-)
 #: Periods of a preview unless told otherwise, and at most.
 _PREVIEW, _LONGEST_PREVIEW = 12, 36
 
@@ -82,17 +79,17 @@ class WorkingCalendar:
     def linked_accounts(
         self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None
     ) -> Connection[BillingAccount]:
-        return _LINKED.page(info.context, {"calendar": self.name}, first, after, account_of)
+        return page(info.context, ACCOUNTS_ON_CALENDAR, {"calendar": self.name}, first, after, account_of)
 
     @strawberry.field(description="What happened to it: who defined, changed or ruled what, and when (CAL-010).")
     def history(self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None) -> Connection[Event]:
-        condition = "coalesce(payload ->> 'name', payload ->> 'calendar') = %(calendar)s"
         stream = BILLING_CALENDARS.stream(INSTALLATION)
-        return stream_history(info.context, [stream], first, after, None, condition, {"calendar": self.name})
+        return stream_history(info.context, [stream], first, after, None, self.name)
 
     @strawberry.field(description="How many accounts refer to it (CAL-009).")
     def accounts(self, info: strawberry.Info) -> int:
-        return reading(info.context).port(Directory).accounts_on_calendar(self.name)
+        context: Context = info.context
+        return context.port(Directory).accounts_on_calendar(self.name)
 
 
 @strawberry.type(description="An invoicing period with its dates (CAL-049, CAL-068).")
@@ -234,18 +231,6 @@ def _terms(context: Context, account: Account) -> InvoicingTerms:
     return terms
 
 
-def _history(account: Account) -> PeriodHistory:
-    by_status: dict[Recorded, set[dt.date]] = {}
-    for record in account.periods.values():
-        by_status.setdefault(record.status, set()).add(record.start)
-    invoiced = by_status.get(Recorded.INVOICED, set())
-    return PeriodHistory(
-        invoiced=frozenset(invoiced),
-        ever_invoiced=frozenset(invoiced | by_status.get(Recorded.DISCARDED, set())),
-        passed_over=frozenset(by_status.get(Recorded.SKIPPED_ZERO, set())),
-    )
-
-
 def _period(
     account: Account,
     terms: InvoicingTerms,
@@ -258,7 +243,7 @@ def _period(
     assert earliest is not None
     period = dates.period
     record = account.periods.get(period.start)
-    history = _history(account)
+    history = period_history(account)
     if min(dates.draft_date or dates.generation_date, dates.generation_date) <= today:
         due = next_period_to_bill(grid, earliest, history, account.seasonal_gaps)
         history = replace(history, opened=frozenset({due.start}))
@@ -298,12 +283,8 @@ def _periods(
 
 def _corrections(context: Context, invoices: list[str]) -> dict[str, tuple[str, ...]]:
     """By invoice, why its due date is not the computed one (CAL-065)."""
-    rows = context.session.fetch(
-        "select payload ->> 'number' as number, payload -> 'due_date_corrections' as corrections from event"
-        " where stream = any(%(streams)s) and type = %(type)s",
-        {"streams": [INVOICE.stream(number) for number in invoices], "type": InvoiceInitialised.__name__},
-    )
-    return {row["number"]: tuple(row["corrections"] or ()) for row in rows}
+    found = context.history.of_types([INVOICE.stream(number) for number in invoices], InvoiceInitialised)
+    return {issued.number: tuple(issued.due_date_corrections) for _, issued in found}
 
 
 def _proposed(context: Context, account: Account, proposed: ProposedSchedule) -> Account:
@@ -317,19 +298,11 @@ def _proposed(context: Context, account: Account, proposed: ProposedSchedule) ->
 
 def _schedule_history(context: Context, account: str) -> list[ScheduleVersion]:
     """The versions of a schedule from the events that stored them, latest first (CAL-027)."""
-    rows = context.session.fetch(
-        "select type, schema_version, payload::text as payload, actor, effective_date, recorded_at, command_id"
-        " from event where stream = %(stream)s and type = any(%(types)s) order by stream_position",
-        {
-            "stream": ACCOUNT.stream(account),
-            "types": [InvoicingScheduleConfigured.__name__, InvoicingFrequencyChanged.__name__],
-        },
-    )
     versions: list[ScheduleVersion] = []
     changes: dict[object, InvoicingFrequencyChanged] = {}
     stored: list[tuple[dict[str, Any], InvoicingScheduleConfigured]] = []
-    for row in rows:
-        happened = decoders[row["type"], row["schema_version"]](row["payload"])
+    kinds = (InvoicingScheduleConfigured, InvoicingFrequencyChanged)
+    for row, happened in context.history.of_types([ACCOUNT.stream(account)], *kinds):
         if isinstance(happened, InvoicingFrequencyChanged):
             changes[row["command_id"]] = happened
         else:
@@ -357,18 +330,12 @@ def _schedule_history(context: Context, account: str) -> list[ScheduleVersion]:
 
 def _last_shifts(context: Context, account: str) -> dict[int, DeductionShift]:
     """By payroll calendar, the last shift of its deduction start."""
-    rows = context.session.fetch(
-        "select payload from event where stream = %(stream)s and type = %(type)s order by stream_position",
-        {"stream": PAYROLL_CALENDARS.stream(account), "type": DeductionStartShifted.__name__},
-    )
+    found = context.history.of_types([PAYROLL_CALENDARS.stream(account)], DeductionStartShifted)
     return {
-        row["payload"]["number"]: DeductionShift(
-            old_start=dt.date.fromisoformat(row["payload"]["old_start"]),
-            new_start=dt.date.fromisoformat(row["payload"]["new_start"]),
-            unit=row["payload"]["unit"],
-            amount=row["payload"]["amount"],
+        shift.number: DeductionShift(
+            old_start=shift.old_start, new_start=shift.new_start, unit=str(shift.unit), amount=shift.amount
         )
-        for row in rows
+        for _, shift in found
     }
 
 
@@ -443,17 +410,8 @@ class CalendarQueries:
         number = require_account(info.context, account)
         if as_of is None:
             return schedule_of(_account(info.context, number))
-        stream = ACCOUNT.stream(number)
-        [found] = info.context.session.fetch(
-            "select coalesce(max(stream_position), 0) as version from event"
-            " where stream = %(stream)s and recorded_at <= %(as_of)s",
-            {"stream": stream, "as_of": as_of},
-        )
-        if not found["version"]:
-            return None
-        [rows] = info.context.connection.round_trip(stream_store.up_to_call(stream, found["version"]))
-        [(_, folded)] = stream_store.fold_rows(ACCOUNT, rows)
-        return schedule_of(folded.state)
+        state = info.context.history.state_at(ACCOUNT, number, as_of)
+        return None if state is None else schedule_of(state)
 
     @read(
         "schedule.view",
@@ -549,7 +507,7 @@ class CalendarQueries:
     def payment_plan(self, info: strawberry.Info, code: str | None = None, uri: str | None = None) -> InstallmentPlan:
         if (code is None) == (uri is None) or not (code or uri or "").strip():
             raise refuse("REQUEST_INVALID", "a code or a URI", pointer="/code")
-        key = plan_key(code) if code is not None else reading(info.context).port(Directory).plan_of_uri(uri or "")
+        key = plan_key(code) if code is not None else info.context.port(Directory).plan_of_uri(uri or "")
         loaded = None if key is None else info.context.state(PAYMENT_PLANS, key)
         if loaded is None or loaded.state is None:
             raise refuse("ENTITY_NOT_FOUND", "there is no such payment plan", pointer="/code")
@@ -557,8 +515,8 @@ class CalendarQueries:
 
     @read("payment_plan.view", "Payment plans by code: all, or those a purchase on a day may use.")
     def payment_plans(self, info: strawberry.Info, available_on: dt.date | None = None) -> list[InstallmentPlan]:
-        keys = reading(info.context).port(Directory).plans()
-        plans = [loaded.state for loaded in info.context.states(PAYMENT_PLANS, keys).values()]
+        keys = info.context.port(Directory).plans()
+        plans = [loaded.state for loaded in info.context.history.states(PAYMENT_PLANS, keys).values()]
         today = info.context.today()
         return [
             _plan(plan, today)

@@ -7,8 +7,9 @@ with the rows of the inline read models to the event.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from strawberry.dataloader import DataLoader
@@ -17,12 +18,13 @@ from application.clock import Clock, civil_date
 from application.command import Principal
 from application.unit_of_work import Loaded
 from domain.aggregate import Aggregate
-from infrastructure.event_store import streams as stream_store
+from infrastructure.event_store.history import EventHistory
 from infrastructure.postgres.connection import StoreConnection
 from projections.engine import ReadSession
-from projections.register.fold import register
-from projections.register.queries import ItemQueries
+from projections.reads import Reads
+from projections.register.queries import PORTS
 
+P = TypeVar("P")
 S = TypeVar("S")
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -45,40 +47,30 @@ class Context:
         """The civil day in a time zone."""
         return civil_date(self.clock.now(), time_zone)
 
-    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Rows of the register: its tables are named in braces."""
-        return self.session.fetch(query.format_map(self.tables), parameters or {})
+    @cached_property
+    def reads(self) -> Reads:
+        """The rows of the read models."""
+        return Reads(self.session)
 
-    @property
-    def tables(self) -> dict[str, str]:
-        """The quoted names of the register's tables."""
-        return {table.name: self.session.table(register.name, table.name) for table in register.tables}
+    @cached_property
+    def history(self) -> EventHistory:
+        """The events behind them."""
+        return EventHistory(self.connection)
 
-    @property
-    def items(self) -> ItemQueries:
-        """The register as the write side reads it."""
-        return ItemQueries(self.connection.cursor(), self.tables)
-
-    def states(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
-        """The states of aggregates with one query; those that do not exist are left out."""
-        named = {aggregate.stream(identifier): identifier for identifier in identifiers}
-        if not named:
-            return {}
-        [rows] = self.connection.round_trip(stream_store.load_call(aggregate, list(named)))
-        return {
-            named[stream]: Loaded(named[stream], folded.state, folded.head.stream_position)
-            for stream, folded in stream_store.fold_rows(aggregate, rows)
-        }
+    def port(self, kind: type[P]) -> P:
+        """A read model as the write side reads it."""
+        queries: P = PORTS[kind](self.connection.cursor(), self.reads.tables)
+        return queries
 
     def state(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S] | None:
         """The state of one aggregate; None when it does not exist."""
-        return self.states(aggregate, [identifier]).get(identifier)
+        return self.history.states(aggregate, [identifier]).get(identifier)
 
     async def state_of(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S] | None:
         """As `state`, but together with what the other rows of the answer ask for."""
         return await self.batched(
             ("state", aggregate.stream_type),
-            lambda keys: cast(Mapping[str, Loaded[S]], self.states(aggregate, keys)),
+            lambda keys: cast(Mapping[str, Loaded[S]], self.history.states(aggregate, keys)),
             identifier,
         )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import strawberry
@@ -34,16 +32,9 @@ class Event:
     hash: str = strawberry.field(description="Its link of the stream's hash chain, hexadecimal.")
 
 
-EVENT_COLUMNS = (
-    "position, event_id::text, type, schema_version, stream, stream_position, effective_date, recorded_at, actor,"
-    " actor_kind, channel, command_id::text, correlation_id::text, causation_id::text, payload::text as payload,"
-    " encode(hash, 'hex') as hash"
-)
-
-
 def event_of(row: dict[str, Any]) -> Event:
     """The event of a row of the log."""
-    return Event(**{**row, "payload": json.loads(row["payload"])})
+    return Event(**{**row, "payload": Payload(row["payload"])})
 
 
 def stream_history(
@@ -52,29 +43,15 @@ def stream_history(
     first: First,
     after: After,
     as_of: dt.datetime | None,
-    condition: str = "true",
-    parameters: Mapping[str, str] | None = None,
+    about: str | None = None,
 ) -> Connection[Event]:
-    """A page of the events of streams in log order, up to and including a recorded instant (PLT-028); only those that
-    meet a condition, SQL over the columns of the log with named parameters."""
-    fingerprint = fingerprint_of(f"history {condition}", sorted(streams), {"as_of": as_of, **(parameters or {})})
+    """A page of the events of streams in log order, up to and including a recorded instant (PLT-028); with `about` only
+    those whose payload has this text as its `name` or `calendar`."""
+    fingerprint = fingerprint_of("history", sorted(streams), {"as_of": as_of, "about": about})
     found = check_page(first, after, fingerprint, 2)
-    rows = context.session.fetch(
-        f"select {EVENT_COLUMNS}, transaction::text as transaction from event where stream = any(%(streams)s)"
-        f" and {condition}"
-        " and (%(as_of)s::timestamptz is null or recorded_at <= %(as_of)s)"
-        " and (transaction, position) > (%(transaction)s::xid8, %(position)s::bigint)"
-        " order by event.transaction, event.position limit %(rows)s",
-        {
-            **(parameters or {}),
-            "streams": streams,
-            "as_of": as_of,
-            "transaction": found[0] if found else "0",
-            "position": found[1] if found else "0",
-            "rows": first + 1,
-        },
+    rows = context.history.page(
+        streams, as_of=as_of, after=(found[0], found[1]) if found else None, limit=first + 1, about=about
     )
-    cursors = [cursor_of(fingerprint, [row.pop("transaction"), str(row["position"])]) for row in rows]
-    return connection(
-        [event_of(row) for row in rows[:first]], cursors[:first], len(rows) > first, after is not None, None
-    )
+    nodes = [event_of(row) for row, _ in rows[:first]]
+    cursors = [cursor_of(fingerprint, place) for _, place in rows[:first]]
+    return connection(nodes, cursors, len(rows) > first, after is not None, None)

@@ -10,11 +10,20 @@ import strawberry
 from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.scalars import Money, Position, money
 from domain.errors import refuse
 from domain.invoices.invoice import INVOICE
 from domain.invoices.invoice import Invoice as InvoiceState
+from domain.products.master_policy import MASTER_POLICY
+from projections.register import reads
+from projections.register.reads import (
+    INVOICES,
+    INVOICES_NEWEST_FIRST,
+    ITEMS,
+    find_member,
+    payments_on_invoices,
+)
 
 _DAY = dt.timedelta(days=1)
 
@@ -131,12 +140,14 @@ class Invoice:
         coverage: str | None = None,
     ) -> Connection[InvoiceItem]:
         parameters = {"invoice": self.number, "member": member, "coverage": coverage}
-        return _ITEMS.page(info.context, parameters, first, after, lambda row: item_of_row(row, self.currency))
+        return page(info.context, ITEMS, parameters, first, after, lambda row: item_of_row(row, self.currency))
 
     @strawberry.field(description="The money on it, by payment number descending; only what is in force.")
     async def payments(self, info: strawberry.Info) -> list[InvoicePayment]:
         context: Context = info.context
-        found = await context.batched("invoice payments", lambda keys: _payments(context, keys), str(self.number))
+        found = await context.batched(
+            "invoice payments", lambda keys: payments_on_invoices(context.reads, keys), str(self.number)
+        )
         return [
             InvoicePayment(
                 payment=row["payment"],
@@ -163,29 +174,6 @@ class Invoice:
 
 def _status(state: InvoiceState) -> str:
     return "DISCARDED" if state.discarded else str(state.runtime_status)
-
-
-_ITEM_SQL = """
-    select i.invoice, i.line, i.member, i.amount, i.billed, i.paid, i.offset_amount, i.written_off, i.held, t.kind,
-           t.part, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_id, t.sequence_root,
-           t.master_policy,
-           t.modality, t.modal_start, t.modal_end, t.covered_from, t.covered_end, t.billing_start, t.billing_end,
-           t.location, t.division, t.cause
-      from {item} as i join {term} as t on t.invoice = i.invoice and t.term = i.term
-     where i.invoice = %(invoice)s and (%(member)s::text is null or i.member = %(member)s)
-       and (%(coverage)s::text is null or t.coverage = %(coverage)s)
-"""
-
-
-def item_row(context: Context, invoice: str, line: int) -> dict[str, Any] | None:
-    """The register's row of one line with its terms."""
-    rows = context.rows(
-        f"{_ITEM_SQL} and i.line = %(line)s", {"invoice": invoice, "member": None, "coverage": None, "line": line}
-    )
-    return rows[0] if rows else None
-
-
-_ITEMS = Listing("invoice items", _ITEM_SQL, (("line", False),), ("integer",))
 
 
 def item_of_row(row: dict[str, Any], currency: str) -> InvoiceItem:
@@ -224,34 +212,6 @@ def item_of_row(row: dict[str, Any], currency: str) -> InvoiceItem:
     )
 
 
-def _payments(context: Context, invoices: list[str]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    query = """
-        select a.invoice, r.payment, a.record, r.transaction_date, r.status, sum(a.amount)::bigint as amount,
-               max(e.recorded_at) as allocated_at
-          from {allocation} as a join {record} as r on r.record = a.record
-          join event as e on e.position = a.position
-         where a.invoice = any(%(invoices)s) and a.amount > 0
-         group by a.invoice, r.payment, a.record, r.transaction_date, r.status
-         order by a.invoice, r.payment desc, a.record desc
-    """
-    for row in context.rows(query, {"invoices": invoices}):
-        found.setdefault(row["invoice"], []).append(row)
-    return found
-
-
-INVOICE_SQL = """
-    select v.*, a.currency from {invoice} as v join {account} as a on a.account = v.account
-     where v.account = %(account)s
-       and (%(live)s::boolean is null or v.live = %(live)s)
-       and (%(period_from)s::date is null or v.period_end > %(period_from)s)
-       and (%(period_to)s::date is null or v.period_start <= %(period_to)s)
-       and (%(number)s::text is null or starts_with(v.invoice, %(number)s))
-"""
-_OLDEST_FIRST = (("period_start", False), ("position", False))
-_NEWEST_FIRST = (("period_start", True), ("position", True))
-
-
 def invoice_of(row: dict[str, Any]) -> Invoice:
     """The invoice of a row of the register with its currency."""
     currency = row["currency"]
@@ -287,23 +247,18 @@ def invoices_of(
     number: str | None = None,
 ) -> Connection[Invoice]:
     """A page of an account's invoices (INV-230, INV-231)."""
-    order = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
-    listing = Listing("invoices", INVOICE_SQL, order, ("date", "bigint"))
+    listing = INVOICES_NEWEST_FIRST if newest_first else INVOICES
     parameters = {
         "account": account, "live": live, "period_from": period_from, "period_to": period_to,
         "number": number.strip().upper() if number else None,
     }  # fmt: skip
-    return listing.page(context, parameters, first, after, invoice_of)
+    return page(context, listing, parameters, first, after, invoice_of)
 
 
 def find_invoice(context: Context, number: str) -> Invoice | None:
     """One invoice by number."""
-    rows = context.rows(
-        "select v.*, a.currency from {invoice} as v join {account} as a on a.account = v.account"
-        " where v.invoice = %(number)s",
-        {"number": number.strip().upper()},
-    )
-    return invoice_of(rows[0]) if rows else None
+    row = reads.find_invoice(context.reads, number.strip().upper())
+    return None if row is None else invoice_of(row)
 
 
 @strawberry.type(description="The figures of an invoice for partners (INV-241).")
@@ -382,18 +337,7 @@ class InvoiceQueries:
         if not 1 <= len(dates) <= 60:
             raise refuse("REQUEST_INVALID", "1 to 60 days", pointer="/dates")
         _require_policy(context, master_policy)
-        rows = context.rows(
-            """
-            select d.day, t.plan, t.coverage, min(a.currency) as currency, sum(i.billed)::bigint as amount
-              from unnest(%(dates)s::date[]) as d (day)
-              join {invoice} as v on v.live and v.period_start <= d.day and d.day < v.period_end
-              join {account} as a on a.account = v.account
-              join {item} as i on i.invoice = v.invoice
-              join {term} as t on t.invoice = i.invoice and t.term = i.term and t.master_policy = %(policy)s
-             group by d.day, t.plan, t.coverage order by d.day, t.plan, t.coverage
-            """,
-            {"dates": sorted(set(dates)), "policy": master_policy},
-        )
+        rows = reads.total_billed(context.reads, master_policy, dates)
         return [
             TotalBilled(
                 date=row["day"],
@@ -406,11 +350,8 @@ class InvoiceQueries:
 
 
 def _require_policy(context: Context, reference: str) -> None:
-    from domain.products.master_policy import MASTER_POLICY
-
     if context.state(MASTER_POLICY, reference) is not None:
         return
-    members = context.rows("select from {member} where member = %(member)s", {"member": reference})
-    if members:
+    if find_member(context.reads, reference) is not None:
         raise refuse("NOT_A_MASTER_POLICY", "this is a member record", pointer="/masterPolicy")
     raise refuse("MASTER_POLICY_NOT_FOUND", "there is no such master policy", pointer="/masterPolicy")

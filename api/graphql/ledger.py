@@ -8,14 +8,14 @@ from typing import Any
 import strawberry
 
 from api.graphql.context import Context
-from api.graphql.events import EVENT_COLUMNS, Event, event_of
+from api.graphql.events import Event, event_of
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.scalars import Money, Position, money
 from domain.errors import refuse
 from domain.ledger.chart import CHART
 from domain.ledger.reports import controls
-from projections.ledger.fold import ledger
+from projections.ledger.reads import ENTRIES, control_sides, lines_of, trial_balance
 
 
 @strawberry.type(description="A line of a journal entry: exactly one of debit and credit is above 0.")
@@ -53,13 +53,13 @@ class JournalEntry:
     @strawberry.field(description="Its lines.")
     async def lines(self, info: strawberry.Info) -> list[JournalLine]:
         context: Context = info.context
-        found = await context.batched("journal lines", lambda keys: _lines(context, keys), int(self.position))
+        found = await context.batched("journal lines", lambda keys: lines_of(context.reads, keys), int(self.position))
         return [_line(row) for row in found or ()]
 
     @strawberry.field(description="The event it was posted from.")
     async def event(self, info: strawberry.Info) -> Event | None:
         context: Context = info.context
-        found = await context.batched("events", lambda keys: _events(context, keys), int(self.position))
+        found = await context.batched("events", context.history.at, int(self.position))
         return None if found is None else event_of(found)
 
 
@@ -89,10 +89,6 @@ class LedgerReconciliation:
     in_balance: bool = strawberry.field(description="Whether no identity has a variance.")
     controls: list[LedgerControl] = strawberry.field(description="The identities.")
     accounts_with_variance: list[str] = strawberry.field(description="Billing accounts whose identities differ.")
-
-
-def _table(context: Context, name: str) -> str:
-    return context.session.table(ledger.name, name)
 
 
 def _entry(row: dict[str, Any]) -> JournalEntry:
@@ -130,19 +126,6 @@ def _line(row: dict[str, Any]) -> JournalLine:
     )
 
 
-def _lines(context: Context, positions: list[int]) -> dict[int, list[dict[str, Any]]]:
-    found: dict[int, list[dict[str, Any]]] = {}
-    query = f"select * from {_table(context, 'line')} where position = any(%(positions)s) order by position, number"
-    for row in context.session.fetch(query, {"positions": positions}):
-        found.setdefault(row["position"], []).append(row)
-    return found
-
-
-def _events(context: Context, positions: list[int]) -> dict[int, dict[str, Any]]:
-    query = f"select {EVENT_COLUMNS} from event where position = any(%(positions)s)"
-    return {row["position"]: row for row in context.session.fetch(query, {"positions": positions})}
-
-
 @strawberry.type
 class LedgerQueries:
     """The root fields of the ledger."""
@@ -163,27 +146,11 @@ class LedgerQueries:
         wait_ms: int | None = None,
     ) -> Connection[JournalEntry]:
         context: Context = info.context
-        listing = Listing(
-            "journal",
-            f"""
-            select e.* from {_table(context, "entry")} as e
-             where (%(account)s::text is null or e.account = %(account)s)
-               and (%(type)s::text is null or e.type = %(type)s)
-               and (%(date_from)s::date is null or e.accounting_date >= %(date_from)s)
-               and (%(date_to)s::date is null or e.accounting_date <= %(date_to)s)
-               and ((%(invoice)s::text is null and %(payment)s::text is null) or exists (
-                    select from {_table(context, "line")} as l where l.position = e.position
-                       and (%(invoice)s::text is null or l.invoice = %(invoice)s)
-                       and (%(payment)s::text is null or l.payment = %(payment)s)))
-            """,
-            (("position", False),),
-            ("bigint",),
-        )
         parameters = {
             "account": account, "type": type, "invoice": invoice, "payment": payment, "date_from": date_from,
             "date_to": date_to,
         }  # fmt: skip
-        return listing.page(context, parameters, first, after, _entry)
+        return page(context, ENTRIES, parameters, first, after, _entry)
 
     @read("ledger.view", "Opening, debits, credits and closing by entity and account, for accounting dates (LED-048).")
     def trial_balance(
@@ -196,18 +163,7 @@ class LedgerQueries:
         wait_ms: int | None = None,
     ) -> list[TrialBalanceLine]:
         context: Context = info.context
-        rows = context.session.fetch(
-            f"""
-            select entity, code, currency,
-                   sum(case when accounting_date < %(first)s then debit - credit else 0 end)::bigint as opening,
-                   sum(case when accounting_date >= %(first)s then debit else 0 end)::bigint as debits,
-                   sum(case when accounting_date >= %(first)s then credit else 0 end)::bigint as credits
-              from {_table(context, "day")}
-             where accounting_date <= %(last)s and (%(entity)s::text is null or entity = %(entity)s)
-             group by entity, code, currency order by entity, code, currency
-            """,
-            {"first": date_from or dt.date.min, "last": date_to or dt.date.max, "entity": entity},
-        )
+        rows = trial_balance(context.reads, date_from or dt.date.min, date_to or dt.date.max, entity)
         totals: dict[tuple[str, str], int] = {}
         for row in rows:
             key = (row["entity"], row["currency"])
@@ -236,21 +192,9 @@ class LedgerQueries:
         wait_ms: int | None = None,
     ) -> LedgerReconciliation:
         context: Context = info.context
-        sides = context.rows(
-            f"""
-            select a.account, a.currency, a.remaining_due, a.open_credit, a.unapplied, a.member_unapplied,
-                   a.member_overpayment, a.total_billed,
-                   coalesce((select sum(r.suspended) from {{record}} as r where r.account = a.account), 0)::bigint
-                       as suspended,
-                   (select jsonb_object_agg(b.code, b.debit - b.credit)
-                      from {_table(context, "balance")} as b where b.account = a.account) as ledger
-              from {{account}} as a where (%(account)s::text is null or a.account = %(account)s)
-            """,
-            {"account": account},
-        )
         totals: dict[tuple[str, str, str], list[int]] = {}
         varying: list[str] = []
-        for row in sides:
+        for row in control_sides(context.reads, account):
             projection = {
                 "remaining_due": row["remaining_due"],
                 "open_credit": row["open_credit"],

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import strawberry
 
 from api.graphql.context import Context
-from api.graphql.events import EVENT_COLUMNS, Event, event_of, stream_history
+from api.graphql.events import Event, event_of, stream_history
 from api.graphql.guard import needs, read
 from api.graphql.member_types import (
     AnybItem,
@@ -24,44 +23,39 @@ from api.graphql.member_types import (
     modal_premium_of,
     transaction_of,
 )
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing, page_of
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
 from application.invoices import members_of
 from application.members import invoiced_amounts
 from application.pricing import account_terms, terms_of_accounts
 from domain.accounts.account import ACCOUNT
-from domain.calendar.frequency import Frequency
-from domain.calendar.periods import ModalGrid
 from domain.errors import refuse
-from domain.members.cascade import CascadeOutcome, CascadeStatus
-from domain.members.events import MemberAnybChanged, ModalPremiumRow, ModalPremiumVersionCreated, VersionStatus
+from domain.members.cascade import CascadeOutcome, CascadeStatus, is_dead_lettered, standing_results, status_of
+from domain.members.events import MemberAnybChanged
+from domain.members.history import premium_history
 from domain.members.record import MEMBER_RECORD
 from domain.members.record import MemberRecord as RecordState
-from domain.members.views import badges, derived_state, placement_history
+from domain.members.views import badges, derived_state, placement_history, transactions_in_order, waivers_on
 from domain.premium.account_terms import AccountTerms
 from domain.premium.charges import PROJECTION_MONTHS, billing_period_of, charges, project
 from domain.premium.charges import Charge as DomainCharge
 from domain.premium.explanation import explain_charge
+from domain.premium.modal_periods import modal_periods
 from domain.premium.timeline import Timeline
-from domain.premium.transactions import ItemKey, PolicyTransaction, TransactionType
 from domain.products.master_policy import (
     MASTER_POLICY,
     CascadeResult,
     MasterPolicyCascadeCompleted,
     MasterPolicyCascadeStarted,
 )
-from infrastructure.event_store import streams as stream_store
-from infrastructure.event_store.codec import decoders
+from projections.register.reads import MEMBERS, find_member, invoices_by_charge, locked_members
 
 _DAY = dt.timedelta(days=1)
 #: Days of charges that one query shows at most.
 _LONGEST = 3_660
 #: Locked records of one work list at most; a lock is a rare thing that a person or Policy ends within days.
 _MOST_LOCKED = 5_000
-_ANYB_CHANGED = MemberAnybChanged.__name__
-
-_Rows = tuple[ModalPremiumRow, ...]
 
 
 @strawberry.type(description="Days on which an account bills the record.")
@@ -106,13 +100,8 @@ class MemberAnyb:
 
     @strawberry.field(description="When the figures last changed; null: nothing was ever unbilled.")
     def calculated_at(self, info: strawberry.Info) -> dt.datetime | None:
-        [found] = info.context.session.fetch(
-            "select max(recorded_at) as at from event where stream = %(stream)s and type = %(type)s"
-            " and (%(as_of)s::timestamptz is null or recorded_at <= %(as_of)s)",
-            {"stream": MEMBER_RECORD.stream(self.member_record), "type": _ANYB_CHANGED, "as_of": self._as_of},
-        )
-        at: dt.datetime | None = found["at"]
-        return at
+        context: Context = info.context
+        return context.history.last_recorded(MEMBER_RECORD.stream(self.member_record), MemberAnybChanged, self._as_of)
 
 
 @strawberry.type(description="A member record.")
@@ -156,7 +145,7 @@ class MemberRecord:
     )
     async def transactions(self, info: strawberry.Info) -> list[MemberTransaction]:
         state = await self._state(info.context)
-        return [transaction_of(one, state.currency) for one in _sorted(state)]
+        return [transaction_of(one, state.currency) for one in transactions_in_order(state)]
 
     @strawberry.field(description="What is not billed yet. Needs `anyb.view`.", permission_classes=[needs("anyb.view")])
     async def anyb(self, info: strawberry.Info) -> MemberAnyb:
@@ -239,16 +228,9 @@ def require_member(context: Context, number: str, as_of: dt.datetime | None = No
         if loaded is not None:
             return loaded.state
     else:
-        stream = MEMBER_RECORD.stream(number)
-        [found] = context.session.fetch(
-            "select coalesce(max(stream_position), 0) as version from event"
-            " where stream = %(stream)s and recorded_at <= %(as_of)s",
-            {"stream": stream, "as_of": as_of},
-        )
-        if found["version"]:
-            [rows] = context.connection.round_trip(stream_store.up_to_call(stream, found["version"]))
-            for _, folded in stream_store.fold_rows(MEMBER_RECORD, rows):
-                return folded.state
+        state = context.history.state_at(MEMBER_RECORD, number, as_of)
+        if state is not None:
+            return state
     raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/memberRecord")
 
 
@@ -269,38 +251,20 @@ def versions_of(state: RecordState) -> list[PremiumVersion]:
 
 def waivers_of(state: RecordState, today: dt.date) -> list[PremiumWaiver]:
     """The waivers of a record by start, those undone included (PRM-090, state machine "Waiver")."""
-    ends = {
-        one.waiver_id: one.effective_date
-        for one in state.active_transactions
-        if one.type is TransactionType.WAIVER_REMOVE and one.in_force
-    }
     return [
-        _waiver(one, ends.get(one.waiver_id), today) for one in _sorted(state) if one.type is TransactionType.WAIVER_ADD
+        PremiumWaiver(
+            waiver_id=one.transaction.waiver_id or one.transaction.transaction_id,
+            transaction_id=one.transaction.transaction_id,
+            source=None if one.transaction.waiver_source is None else str(one.transaction.waiver_source),
+            start=one.transaction.effective_date,
+            end=None if one.end is None else one.end - _DAY,
+            expiration_date=one.transaction.expiration,
+            coverages=list(one.transaction.coverages),
+            state=str(one.state),
+            status=str(one.transaction.status),
+        )
+        for one in waivers_on(state, today)
     ]
-
-
-def _waiver(one: PolicyTransaction, removed: dt.date | None, today: dt.date) -> PremiumWaiver:
-    """A waiver ends on the earliest of the stated end, the end that was sent later and its expiration."""
-    stated = removed or one.until
-    end = min((day for day in (stated, one.expiration) if day is not None), default=None)
-    void = not one.in_force or (end is not None and end <= one.effective_date)
-    if void:
-        waived = "VOID"
-    elif end is not None and end <= today:
-        waived = "EXPIRED" if end == one.expiration != stated else "ENDED"
-    else:
-        waived = "SCHEDULED" if one.effective_date > today else "ACTIVE"
-    return PremiumWaiver(
-        waiver_id=one.waiver_id or one.transaction_id,
-        transaction_id=one.transaction_id,
-        source=None if one.waiver_source is None else str(one.waiver_source),
-        start=one.effective_date,
-        end=None if end is None or void else end - _DAY,
-        expiration_date=one.expiration,
-        coverages=list(one.coverages),
-        state=waived,
-        status=str(one.status),
-    )
 
 
 def anyb_of(state: RecordState, as_of: dt.datetime | None = None) -> MemberAnyb:
@@ -316,139 +280,53 @@ def anyb_of(state: RecordState, as_of: dt.datetime | None = None) -> MemberAnyb:
     )
 
 
-def _sorted(state: RecordState, descending: bool = False) -> list[PolicyTransaction]:
-    return sorted(
-        state.transactions, key=lambda one: (one.effective_date, one.recorded_at, one.order), reverse=descending
-    )
-
-
 def history_of(context: Context, number: str, as_of: dt.datetime | None, all_versions: bool) -> list[ModalPremium]:
-    """The rows of the history screen: in their origin version, and those of the ACTIVE one; or every version's copy."""
+    """The rows of the history screen (PRM-040)."""
     state = require_member(context, number, as_of)
+    events = context.history.events(MEMBER_RECORD, number, as_of)
     transactions = {one.transaction_id: one for one in state.transactions}
-    statuses = {one.number: one.status for one in state.versions}
     direct = set(state.direct_accounts)
-    rows: dict[tuple[Any, ...], ModalPremium] = {}
-    for version, shown, added in _rows_by_version(context, number, as_of):
-        status = statuses.get(version, VersionStatus.OBSOLETE)
-        for row in shown:
-            if not (all_versions or status in (VersionStatus.ACTIVE, VersionStatus.PENDING) or row in added):
-                continue
-            place = (version, row.effective, row.account, row.key)
-            rows[place] = modal_premium_of(row, state, version, status, transactions, later_date=row.account in direct)
-    ordered = sorted(
-        rows.items(),
-        key=lambda one: (_group(one[0][3]), -one[0][0], -one[0][1].toordinal(), one[0][2], one[0][3]),
-    )
-    return [row for _, row in ordered]
-
-
-def _group(key: ItemKey) -> tuple[str, str]:
-    """The history is grouped by coverage and plan; classes and tiers of one follow each other by version."""
-    return key.coverage, key.plan
-
-
-def _rows_by_version(
-    context: Context, number: str, as_of: dt.datetime | None
-) -> list[tuple[int, tuple[Any, ...], tuple[Any, ...]]]:
-    """Each version with the rows it shows and those it added, from the events that made them."""
-    condition = "" if as_of is None else " and recorded_at <= %(as_of)s"
-    [found] = context.session.fetch(
-        f"select coalesce(max(stream_position), 0) as version from event where stream = %(stream)s{condition}",
-        {"stream": MEMBER_RECORD.stream(number), "as_of": as_of},
-    )
-    [rows] = context.connection.round_trip(stream_store.up_to_call(MEMBER_RECORD.stream(number), found["version"]))
-    shown: _Rows = ()
-    versions: dict[int, tuple[_Rows, _Rows]] = {}
-    for row in rows:
-        name, version, payload = row[2], row[3], row[4]
-        if name != ModalPremiumVersionCreated.__name__:
-            continue
-        made = decoders[name, version](payload)
-        gone = {(one.account, one.key, one.effective) for one in made.withdrawn}
-        shown = (*(one for one in shown if (one.account, one.key, one.effective) not in gone), *made.rows)
-        added = versions.get(made.version, ((), ()))[1]
-        versions[made.version] = (shown, (*added, *made.rows))
-    return [(version, *parts) for version, parts in versions.items()]
-
-
-def modal_periods_of(
-    timeline: Timeline, accounts: Mapping[str, AccountTerms], first: dt.date, end: dt.date
-) -> list[ModalPeriod]:
-    """The modal periods that share a day with [first, end), whatever is charged in them."""
-    modalities: list[tuple[dt.date, Frequency]] = []
-    for segment in timeline.segments:
-        day = segment.start
-        while segment.in_force and segment.account in accounts and day < segment.end:
-            if segment.modality is not None:
-                modality, day_after = segment.modality, segment.end
-            else:
-                rule = accounts[segment.account].modality_on(day)
-                modality, day_after = rule.modality, min(rule.end, segment.end)
-            modalities.append((day, modality))
-            day = day_after
-    if not modalities:
-        return []
-    terms = timeline.terms
-    grid = ModalGrid(terms.anchor, tuple(modalities), terms.term_expiration)
     return [
-        ModalPeriod(from_=one.start, to=one.to, partial=one.partial, modality=str(one.modality), anchor=terms.anchor)
-        for one in grid.periods_between(first, end)
+        modal_premium_of(one.row, state, one.version, one.status, transactions, later_date=one.row.account in direct)
+        for one in premium_history(state, events, all_versions=all_versions)
     ]
 
 
 def cascades_of(context: Context, policy: str, transaction_id: str | None) -> list[Cascade]:
     """The cascades of a policy in order; a record that was applied later, from its dead letter, counts as applied."""
-    rows = context.session.fetch(
-        "select type, schema_version, payload::text as payload from event where stream = %(stream)s"
-        " and type = any(%(types)s) order by stream_position",
-        {
-            "stream": MASTER_POLICY.stream(policy),
-            "types": [MasterPolicyCascadeStarted.__name__, MasterPolicyCascadeCompleted.__name__],
-        },
-    )
     started: dict[str, MasterPolicyCascadeStarted] = {}
     results: dict[str, tuple[CascadeResult, ...]] = {}
-    for row in rows:
-        happened = decoders[row["type"], row["schema_version"]](row["payload"])
+    kinds = (MasterPolicyCascadeStarted, MasterPolicyCascadeCompleted)
+    for _, happened in context.history.of_types([MASTER_POLICY.stream(policy)], *kinds):
         if transaction_id not in (None, happened.transaction_id):
             continue
         if isinstance(happened, MasterPolicyCascadeStarted):
             started[happened.transaction_id] = happened
         else:
             results[happened.transaction_id] = happened.results
-    failed = {one.member_record for found in results.values() for one in found if _failed(one.result)}
-    members = {number: loaded.state for number, loaded in context.states(MEMBER_RECORD, sorted(failed)).items()}
-    return [_cascade(one, results.get(name), members) for name, one in started.items()]
+    waiting = {one.member_record for found in results.values() for one in found if is_dead_lettered(one)}
+    loaded = context.history.states(MEMBER_RECORD, sorted(waiting))
+    records = {number: one.state for number, one in loaded.items()}
+    return [
+        _cascade(one, None if name not in results else standing_results(name, results[name], records))
+        for name, one in started.items()
+    ]
 
 
-def _failed(result: str) -> bool:
-    return result == CascadeOutcome.DEAD_LETTERED
-
-
-def _cascade(
-    started: MasterPolicyCascadeStarted, results: tuple[CascadeResult, ...] | None, members: Mapping[str, RecordState]
-) -> Cascade:
-    def told(one: CascadeResult) -> CascadedRecord:
-        result = one.result
-        if _failed(result) and any(
-            receipt.cascade == started.transaction_id for receipt in members[one.member_record].receipts
-        ):
-            result = CascadeOutcome.APPLIED
-        return CascadedRecord(member_record=one.member_record, result=str(result), code=one.code)
-
-    found = [told(one) for one in results or ()]
-    counts = Counter(one.result for one in found)
-    done = CascadeStatus.COMPLETED_WITH_ERRORS if counts[CascadeOutcome.DEAD_LETTERED] else CascadeStatus.COMPLETED
+def _cascade(started: MasterPolicyCascadeStarted, results: list[CascadeResult] | None) -> Cascade:
+    counts = Counter(one.result for one in results or ())
     return Cascade(
         transaction_id=strawberry.ID(started.transaction_id),
         type=started.type,
         effective_date=started.effective_date,
-        status=str(CascadeStatus.RUNNING if results is None else done),
+        status=str(CascadeStatus.RUNNING if results is None else status_of(results)),
         applied=counts[CascadeOutcome.APPLIED],
         skipped=counts[CascadeOutcome.SKIPPED],
         dead_lettered=counts[CascadeOutcome.DEAD_LETTERED],
-        _results=found,
+        _results=[
+            CascadedRecord(member_record=one.member_record, result=str(one.result), code=one.code)
+            for one in results or ()
+        ],
     )
 
 
@@ -474,7 +352,7 @@ def _shown(
     """Charges with the invoicing period each is billed in, the one it was first invoiced for if it was (INV-021)."""
     invoiced = invoiced_amounts(reading(context), account, [number]).get(number, ())
     kept = {one.key: one.billing_start for one in invoiced}
-    carried = _carried(context, account, number)
+    carried = invoices_by_charge(context.reads, account, number)
     shown = []
     for charge in found:
         start = kept.get(charge.key)
@@ -482,20 +360,6 @@ def _shown(
         place = (charge.item.coverage, charge.sequence, charge.period_start)
         shown.append(charge_of(charge, currency, period, carried.get(place, [])))
     return shown
-
-
-def _carried(context: Context, account: str, number: str) -> dict[tuple[Any, ...], list[str]]:
-    """Live invoices by coverage, sequence and modal period."""
-    rows = context.rows(
-        "select distinct t.coverage, t.sequence_root, t.modal_start, i.invoice from {item} as i"
-        " join {invoice} as v on v.invoice = i.invoice and v.live and v.account = %(account)s"
-        " join {term} as t on t.invoice = i.invoice and t.term = i.term where i.member = %(member)s order by i.invoice",
-        {"account": account, "member": number},
-    )
-    found: dict[tuple[Any, ...], list[str]] = {}
-    for row in rows:
-        found.setdefault((row["coverage"], row["sequence_root"], row["modal_start"]), []).append(row["invoice"])
-    return found
 
 
 def explain_of(
@@ -520,23 +384,6 @@ def _check_span(first: dt.date, last: dt.date) -> None:
         raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/from")
     if (last - first).days > _LONGEST:
         raise refuse("REQUEST_INVALID", f"at most {_LONGEST} days", pointer="/to")
-
-
-_MEMBERS = Listing(
-    "member records",
-    """
-    select m.* from {member} as m
-     where (%(master_policy)s::text is null or m.master_policy = %(master_policy)s)
-       and (%(customer)s::text is null or m.customer = %(customer)s)
-       and (%(number)s::text is null or starts_with(m.member, %(number)s))
-       and (%(locked)s::boolean is null or m.locked = %(locked)s)
-       and (%(account)s::text is null or exists (select from {placement} as p
-            where p.member = m.member and p.account = %(account)s
-              and (%(day)s::date is null or (p.first_day <= %(day)s and %(day)s < p.end_day))))
-    """,
-    (("member", False),),
-    ("text",),
-)
 
 
 def _pending(state: RecordState, now: dt.datetime) -> PendingRollOn:
@@ -570,8 +417,8 @@ class MemberQueries:
     def member_record(
         self, info: strawberry.Info, number: str, min_position: Position | None = None, wait_ms: int | None = None
     ) -> MemberRecord | None:
-        rows = info.context.rows("select * from {member} where member = %(number)s", {"number": number})
-        return _record(rows[0]) if rows else None
+        row = find_member(info.context.reads, number)
+        return None if row is None else _record(row)
 
     @read("member.view", "Member records by number; all criteria hold together. `number` is a prefix.")
     def member_records(
@@ -592,7 +439,7 @@ class MemberQueries:
             "account": account, "day": on, "master_policy": master_policy, "customer": customer, "number": number,
             "locked": locked,
         }  # fmt: skip
-        return _MEMBERS.page(info.context, parameters, first, after, _record)
+        return page(info.context, MEMBERS, parameters, first, after, _record)
 
     @read(
         "modalhistory.view",
@@ -638,9 +485,10 @@ class MemberQueries:
         wait_ms: int | None = None,
     ) -> Connection[MemberTransaction]:
         state = require_member(info.context, member_record, as_of)
+        ordered = transactions_in_order(state)
         found = [
             one
-            for one in _sorted(state, descending)
+            for one in (reversed(ordered) if descending else ordered)
             if type in (None, one.type)
             and status in (None, one.status)
             and (date_from is None or one.effective_date >= date_from)
@@ -662,13 +510,9 @@ class MemberQueries:
         wait_ms: int | None = None,
     ) -> Connection[PendingRollOn]:
         context: Context = info.context
-        parameters = {
-            "account": account, "day": None, "master_policy": master_policy, "customer": None, "number": None,
-            "locked": True, "most": _MOST_LOCKED,
-        }  # fmt: skip
-        rows = context.rows(f"{_MEMBERS.sql} order by m.member limit %(most)s", parameters)
+        numbers = locked_members(context.reads, master_policy, account, _MOST_LOCKED)
         now = context.clock.now()
-        states = [one.state for one in context.states(MEMBER_RECORD, [str(row["member"]) for row in rows]).values()]
+        states = [one.state for one in context.history.states(MEMBER_RECORD, numbers).values()]
         pending = [_pending(one, now) for one in states if one.lock is not None]
         found = sorted(
             (one for one in pending if one.days_pending >= min_days_pending),
@@ -710,7 +554,17 @@ class MemberQueries:
         for portion in members_of(unit, [member_record]):
             for member in portion:
                 accounts = {one.account for one in member.record.placements}
-                return modal_periods_of(member.timeline, terms_of_accounts(unit, sorted(accounts)), from_, to + _DAY)
+                terms, timeline = terms_of_accounts(unit, sorted(accounts)), member.timeline
+                return [
+                    ModalPeriod(
+                        from_=one.start,
+                        to=one.to,
+                        partial=one.partial,
+                        modality=str(one.modality),
+                        anchor=timeline.terms.anchor,
+                    )
+                    for one in modal_periods(timeline, terms, from_, to + _DAY)
+                ]
         raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/memberRecord")
 
     @read(
@@ -798,7 +652,8 @@ class MemberQueries:
         context: Context = info.context
         state = require_member(context, member_record)
         transactions = {one.transaction_id: one for one in state.transactions}
-        carried = _carried(context, account, member_record)
+        carried = invoices_by_charge(context.reads, account, member_record)
+        stream = MEMBER_RECORD.stream(member_record)
         explained = []
         for item in anyb_of(state).items:
             if item.account != account:
@@ -813,19 +668,7 @@ class MemberQueries:
                     transactions=[
                         transaction_of(transactions[one], state.currency) for one in item.sources if one in transactions
                     ],
-                    events=events_of_transactions(context, member_record, item.sources),
+                    events=[event_of(row) for row in context.history.naming(stream, item.sources)],
                 )
             )
         return explained
-
-
-def events_of_transactions(context: Context, member_record: str, transactions: list[str]) -> list[Event]:
-    """The events of a record that name one of the transactions, in order."""
-    rows = context.session.fetch(
-        f"select {EVENT_COLUMNS} from event where stream = %(stream)s"
-        " and (payload ->> 'transaction_id' = any(%(named)s)"
-        " or payload -> 'transaction' ->> 'transaction_id' = any(%(named)s))"
-        " order by stream_position",
-        {"stream": MEMBER_RECORD.stream(member_record), "named": transactions},
-    )
-    return [event_of(row) for row in rows]

@@ -12,13 +12,13 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
 import strawberry
 
 from api.graphql.context import Context
 from domain.errors import refuse
+from projections.engine.listing import Listing
 
 #: Rows of a page unless told otherwise, and at most.
 DEFAULT_PAGE = 50
@@ -65,65 +65,27 @@ class Connection(Generic[T]):
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A list in the register: SQL of its rows without order, and the columns that order it.
-
-    `order` is (column or expression, descending) and ends with a unique column; `types` are their SQL types.
-    """
-
-    name: str
-    sql: str
-    order: tuple[tuple[str, bool], ...]
-    types: tuple[str, ...]
-
-    def page(
-        self,
-        context: Context,
-        parameters: Mapping[str, Any],
-        first: int,
-        after: str | None,
-        node: Callable[[dict[str, Any]], T],
-        *,
-        counted: bool = True,
-    ) -> Connection[T]:
-        """One page. Raises REQUEST_INVALID for a page size out of range, CURSOR_INVALID."""
-        fingerprint = fingerprint_of(self.name, self.order, parameters)
-        values = check_page(first, after, fingerprint, len(self.order))
-        bound = dict(parameters)
-        condition = ""
-        if values is not None:
-            condition = f" where {self._behind()}"
-            bound |= {f"after_{index}": value for index, value in enumerate(values)}
-        columns = ", ".join(f"({column})::text as cursor_{index}" for index, (column, _) in enumerate(self.order))
-        order = ", ".join(f"{column}{' desc' if down else ''}" for column, down in self.order)
-        rows = context.rows(
-            f"select listed.*, {columns} from ({self.sql}) as listed{condition} order by {order} limit %(page_rows)s",
-            bound | {"page_rows": first + 1},
-        )
+def page(
+    context: Context,
+    listing: Listing,
+    parameters: Mapping[str, Any],
+    first: int,
+    after: str | None,
+    node: Callable[[dict[str, Any]], T],
+    *,
+    counted: bool = True,
+) -> Connection[T]:
+    """One page of a list. Raises REQUEST_INVALID for a page size out of range, CURSOR_INVALID."""
+    fetch = context.reads.fetch
+    fingerprint = fingerprint_of(listing.name, listing.order, parameters)
+    place = check_page(first, after, fingerprint, len(listing.order))
+    rows = listing.page(fetch, parameters, first + 1, place)
+    total = listing.count(fetch, parameters, COUNTED) if counted else None
+    if total is not None and total > COUNTED:
         total = None
-        if counted:
-            [count] = context.rows(
-                f"select count(*) as n from (select from ({self.sql}) as listed limit %(most)s) as counted",
-                dict(parameters) | {"most": COUNTED + 1},
-            )
-            total = None if count["n"] > COUNTED else count["n"]
-        names = [f"cursor_{index}" for index in range(len(self.order))]
-        cursors = [cursor_of(fingerprint, [row.pop(name) for name in names]) for row in rows]
-        nodes = [node(row) for row in rows[:first]]
-        return connection(nodes, cursors[:first], len(rows) > first, after is not None, total)
-
-    def _behind(self) -> str:
-        """The condition for rows behind the cursor's: lexicographic, column by column."""
-        alternatives = []
-        for index, (column, down) in enumerate(self.order):
-            equal = [
-                f"{before} = %(after_{number})s::{self.types[number]}"
-                for number, (before, _) in enumerate(self.order[:index])
-            ]
-            beyond = f"{column} {'<' if down else '>'} %(after_{index})s::{self.types[index]}"
-            alternatives.append("(" + " and ".join([*equal, beyond]) + ")")
-        return "(" + " or ".join(alternatives) + ")"
+    nodes = [node(row) for row, _ in rows[:first]]
+    cursors = [cursor_of(fingerprint, place) for _, place in rows[:first]]
+    return connection(nodes, cursors, len(rows) > first, after is not None, total)
 
 
 def page_of(values: Sequence[Any], name: str, first: int, after: str | None, node: Callable[[Any], T]) -> Connection[T]:

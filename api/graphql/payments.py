@@ -10,11 +10,12 @@ import strawberry
 from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.scalars import Money, Position, money
 from domain.errors import refuse
 from domain.payments.payment import PAYMENT
 from domain.payments.payment import PaymentRecord as RecordState
+from projections.register.reads import ALLOCATIONS, PAYMENTS, covered_invoices, records_of_payment
 
 _DAY = dt.timedelta(days=1)
 
@@ -78,8 +79,9 @@ class PaymentRecord:
         self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None
     ) -> Connection[Allocation]:
         currency = self.currency
-        return _ALLOCATIONS.page(
+        return page(
             info.context,
+            ALLOCATIONS,
             {"record": self.record},
             first,
             after,
@@ -96,7 +98,9 @@ class PaymentRecord:
     @strawberry.field(description="The invoices it covers, one row an invoice.")
     async def invoices(self, info: strawberry.Info) -> list[CoveredInvoice]:
         context: Context = info.context
-        rows = await context.batched("covered invoices", lambda keys: _covered(context, keys), str(self.record))
+        rows = await context.batched(
+            "covered invoices", lambda keys: covered_invoices(context.reads, keys), str(self.record)
+        )
         return [
             CoveredInvoice(
                 invoice=row["invoice"],
@@ -125,49 +129,6 @@ class PaymentRecord:
 class Payment:
     number: strawberry.ID = strawberry.field(description="The payment number.")
     records: list[PaymentRecord] = strawberry.field(description="Its parts, in the order of their creation.")
-
-
-_ALLOCATIONS = Listing(
-    "allocations",
-    """
-    select a.invoice, a.line, a.amount, a.position, i.member, t.coverage
-      from {allocation} as a join {item} as i on i.invoice = a.invoice and i.line = a.line
-      join {term} as t on t.invoice = i.invoice and t.term = i.term
-     where a.record = %(record)s and a.amount > 0
-    """,
-    (("invoice", False), ("line", False)),
-    ("text", "integer"),
-)
-
-_RECORD_SQL = "select r.*, a.currency from {record} as r join {account} as a on a.account = r.account"
-_PAYMENTS = Listing(
-    "payments",
-    _RECORD_SQL
-    + """
-     where r.account = %(account)s
-       and (%(status)s::text is null or r.status = %(status)s)
-       and (%(category)s::text is null or r.category = %(category)s)
-       and (%(date_from)s::date is null or r.transaction_date >= %(date_from)s)
-       and (%(date_to)s::date is null or r.transaction_date <= %(date_to)s)
-    """,
-    (("transaction_date", True), ("record", True)),
-    ("date", "text"),
-)
-
-
-def _covered(context: Context, records: list[str]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    query = """
-        select a.record, v.invoice, v.issue_date, v.due_date, v.period_start, v.period_end,
-               sum(a.amount)::bigint as amount
-          from {allocation} as a join {invoice} as v on v.invoice = a.invoice
-         where a.record = any(%(records)s) and a.amount > 0
-         group by a.record, v.invoice, v.issue_date, v.due_date, v.period_start, v.period_end
-         order by a.record, v.period_start, v.invoice
-    """
-    for row in context.rows(query, {"records": records}):
-        found.setdefault(row["record"], []).append(row)
-    return found
 
 
 def record_of(row: dict[str, Any]) -> PaymentRecord:
@@ -210,7 +171,7 @@ def payments_of(
     parameters = {
         "account": account, "status": status, "category": category, "date_from": date_from, "date_to": date_to,
     }  # fmt: skip
-    return _PAYMENTS.page(context, parameters, first, after, record_of)
+    return page(context, PAYMENTS, parameters, first, after, record_of)
 
 
 @strawberry.type
@@ -225,10 +186,7 @@ class PaymentQueries:
         min_position: Position | None = None,
         wait_ms: int | None = None,
     ) -> Payment | None:
-        rows = info.context.rows(
-            _RECORD_SQL + " where r.payment = %(number)s or r.record = %(number)s order by r.record",
-            {"number": number.strip().upper()},
-        )
+        rows = records_of_payment(info.context.reads, number.strip().upper())
         if not rows:
             return None
         return Payment(number=strawberry.ID(rows[0]["payment"]), records=[record_of(row) for row in rows])

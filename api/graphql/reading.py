@@ -11,19 +11,10 @@ from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
 from api.graphql.context import Context
-from application.register import Directory, ItemRegister, PendingLetters, Placements
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.aggregate import Aggregate
-from projections.register.queries import DirectoryQueries, ItemQueries, PendingLetterQueries, PlacementQueries
 
 S = TypeVar("S")
-
-_PORTS: dict[Any, Any] = {
-    Directory: DirectoryQueries,
-    Placements: PlacementQueries,
-    PendingLetters: PendingLetterQueries,
-    ItemRegister: ItemQueries,
-}
 
 
 class _ReadUnit:
@@ -46,7 +37,7 @@ class _ReadUnit:
     def load_many(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
         wanted = list(dict.fromkeys(identifiers))
         missing = [one for one in wanted if aggregate.stream(one) not in self._known]
-        for identifier, loaded in self._context.states(aggregate, missing).items():
+        for identifier, loaded in self._context.history.states(aggregate, missing).items():
             self._known[aggregate.stream(identifier)] = loaded
         return {one: self._known[aggregate.stream(one)] for one in wanted if aggregate.stream(one) in self._known}
 
@@ -56,7 +47,7 @@ class _ReadUnit:
         return bool(self.load_many(aggregate, [identifier]))
 
     def port(self, kind: Any) -> Any:
-        return _PORTS[kind](self._context.connection.cursor(), self._context.tables)
+        return self._context.port(kind)
 
     def lock(self, *_: str) -> None:
         """Nothing to lock: the snapshot does not move."""

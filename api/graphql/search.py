@@ -7,13 +7,13 @@ from typing import Any
 import strawberry
 
 from api.graphql.accounts import BillingAccount, account_of
-from api.graphql.balances import account_rows
 from api.graphql.context import Context
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.scalars import Position
 from domain.errors import refuse
-from projections.search.fold import search
+from projections.register.reads import account_rows
+from projections.search.reads import ACCOUNT_NAMES, PEOPLE, containing
 
 
 @strawberry.type(description="A person with a member record.")
@@ -31,8 +31,7 @@ def _contains(text: str, pointer: str) -> str:
     wanted = text.strip()
     if len(wanted) < 2:
         raise refuse("REQUEST_INVALID", "at least two characters", pointer=pointer)
-    escaped = wanted.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    return containing(wanted)
 
 
 def _member(row: dict[str, Any]) -> FoundMember:
@@ -63,28 +62,13 @@ class SearchQueries:
         wait_ms: int | None = None,
     ) -> Connection[FoundMember]:
         context: Context = info.context
-        table = context.session.table(search.name, "person")
-        listing = Listing(
-            "found members",
-            f"""
-            select p.* from {table} as p
-             where (p.last_name ilike %(pattern)s or p.first_name ilike %(pattern)s
-                    or p.first_name || ' ' || p.last_name ilike %(pattern)s
-                    or p.employee_id = %(text)s or p.member = %(text)s)
-               and (%(master_policy)s::text is null or p.master_policy = %(master_policy)s)
-               and (%(account)s::text is null or exists (select from {{placement}} as placed
-                    where placed.member = p.member and placed.account = %(account)s))
-            """,
-            (("last_name", False), ("first_name", False), ("customer", False), ("member", False)),
-            ("text", "text", "text", "text"),
-        )
         parameters = {
             "pattern": _contains(text, "/text"),
             "text": text.strip(),
             "account": account,
             "master_policy": master_policy,
         }
-        return listing.page(context, parameters, first, after, _member)
+        return page(context, PEOPLE, parameters, first, after, _member)
 
     @read("account.view", "Accounts by a part of their name, by name.")
     def find_accounts(
@@ -98,16 +82,7 @@ class SearchQueries:
         wait_ms: int | None = None,
     ) -> Connection[BillingAccount]:
         context: Context = info.context
-        listing = Listing(
-            "found accounts",
-            f"""
-            select n.account, n.name from {context.session.table(search.name, "account_name")} as n
-             where n.name ilike %(pattern)s and (%(owner)s::text is null or n.owner = %(owner)s)
-            """,
-            (("name", False), ("account", False)),
-            ("text", "text"),
-        )
         parameters = {"pattern": _contains(name, "/name"), "owner": owner}
-        page = listing.page(context, parameters, first, after, lambda row: str(row["account"]))
-        rows = account_rows(context, page.nodes)
-        return page.mapped(lambda account: account_of(rows[account]))
+        found = page(context, ACCOUNT_NAMES, parameters, first, after, lambda row: str(row["account"]))
+        rows = account_rows(context.reads, found.nodes)
+        return found.mapped(lambda account: account_of(rows[account]))

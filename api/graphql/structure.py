@@ -9,14 +9,14 @@ from typing import Any
 import strawberry
 
 from api.graphql.accounts import BillingAccount, account_of
-from api.graphql.context import Context
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, Listing
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.scalars import Payload, Position
 from domain.accounts.setup import SETUP
 from domain.customers.customer import CUSTOMER
 from domain.members.dead_letter import DEAD_LETTER, DeadLetter
 from domain.products.master_policy import MASTER_POLICY
+from projections.register.reads import DEAD_LETTERS, accounts_below, accounts_owned_by
 
 
 @strawberry.type(description="A postal address.")
@@ -41,10 +41,7 @@ class BillingCustomer:
 
     @strawberry.field(description="The accounts it owns, by number.")
     def accounts(self, info: strawberry.Info) -> list[BillingAccount]:
-        rows = info.context.rows(
-            "select * from {account} where owner = %(owner)s order by account limit 200", {"owner": self.reference}
-        )
-        return [account_of(row) for row in rows]
+        return [account_of(row) for row in accounts_owned_by(info.context.reads, str(self.reference))]
 
 
 @strawberry.type(description="A transaction of a master policy.")
@@ -130,33 +127,10 @@ def _letter(state: DeadLetter) -> KeptMessage:
     )
 
 
-_LETTERS = Listing(
-    "dead letters",
-    "select dead_letter, position from {dead_letter} where (%(key)s::text is null or key = %(key)s)",
-    (("position", False), ("dead_letter", False)),
-    ("bigint", "text"),
-)
-
-
 @strawberry.type(description="An account in the consolidated view of a customer.")
 class ConsolidatedBilling:
     customer: str = strawberry.field(description="The customer.")
     accounts: list[BillingAccount] = strawberry.field(description="The accounts of the customer and its units.")
-
-
-def _accounts_below(context: Context, customer: str) -> list[BillingAccount]:
-    rows = context.rows(
-        """
-        with recursive below as (
-            select customer from {customer} where customer = %(customer)s
-            union
-            select c.customer from {customer} as c join below on c.parent = below.customer
-        )
-        select a.* from {account} as a join below on below.customer = a.owner order by a.account limit 200
-        """,
-        {"customer": customer},
-    )
-    return [account_of(row) for row in rows]
 
 
 @strawberry.type
@@ -187,7 +161,8 @@ class StructureQueries:
     def consolidated_billing(
         self, info: strawberry.Info, customer: str, min_position: Position | None = None, wait_ms: int | None = None
     ) -> ConsolidatedBilling:
-        return ConsolidatedBilling(customer=customer, accounts=_accounts_below(info.context, customer))
+        accounts = [account_of(row) for row in accounts_below(info.context.reads, customer)]
+        return ConsolidatedBilling(customer=customer, accounts=accounts)
 
     @read("product.view", "One master policy by its number; null when there is none.")
     def master_policy(
@@ -256,9 +231,9 @@ class StructureQueries:
         min_position: Position | None = None,
         wait_ms: int | None = None,
     ) -> Connection[KeptMessage]:
-        page = _LETTERS.page(info.context, {"key": key}, first, after, lambda row: str(row["dead_letter"]))
-        states = info.context.states(DEAD_LETTER, page.nodes)
-        return page.mapped(lambda number: _letter(states[number].state))
+        found = page(info.context, DEAD_LETTERS, {"key": key}, first, after, lambda row: str(row["dead_letter"]))
+        states = info.context.history.states(DEAD_LETTER, found.nodes)
+        return found.mapped(lambda number: _letter(states[number].state))
 
     @read("deadletter.view", "One kept message by its number, whatever became of it; null when there is none.")
     def dead_letter(self, info: strawberry.Info, number: str) -> KeptMessage | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.members.placements import MOVES_TO_DIRECT, Placement, last_placement
@@ -110,9 +110,30 @@ def record_request(request: CascadeRequest, record: MemberRecord) -> Transaction
     )
 
 
+def standing_results(
+    transaction_id: str, results: Iterable[CascadeResult], records: Mapping[str, MemberRecord]
+) -> list[CascadeResult]:
+    """The results of a cascade as they stand: a record it was applied to later, from its dead letter, is applied.
+
+    `records` holds at least those that were dead-lettered.
+    """
+    return [
+        replace(one, result=CascadeOutcome.APPLIED.value)
+        if is_dead_lettered(one)
+        and any(receipt.cascade == transaction_id for receipt in records[one.member_record].receipts)
+        else one
+        for one in results
+    ]
+
+
+def is_dead_lettered(result: CascadeResult) -> bool:
+    """Whether the record waits as a dead letter."""
+    return result.result == CascadeOutcome.DEAD_LETTERED
+
+
 def status_of(results: Iterable[CascadeResult]) -> CascadeStatus:
     """The status of a cascade whose records have these results; a reprocessed dead letter completes it."""
-    failed = any(one.result == CascadeOutcome.DEAD_LETTERED for one in results)
+    failed = any(map(is_dead_lettered, results))
     return CascadeStatus.COMPLETED_WITH_ERRORS if failed else CascadeStatus.COMPLETED
 
 

@@ -6,11 +6,13 @@ Read from the ACTIVE version, as every reader does (PRM-111).
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.members.events import GroupOrigin
 from domain.members.placements import Placement, closed, placement_on
 from domain.members.record import MemberRecord, active_timeline, cancellation_in_force
+from domain.premium.transactions import PolicyTransaction, TransactionType
 
 
 class DerivedState(StrEnum):
@@ -21,6 +23,25 @@ class DerivedState(StrEnum):
     STOPPED = "STOPPED"
     LAPSED = "LAPSED"
     ENDED = "ENDED"
+
+
+class WaiverState(StrEnum):
+    """State machine "Waiver" of 04-premium-and-transactions, and SCHEDULED before the first waived day."""
+
+    SCHEDULED = "SCHEDULED"
+    ACTIVE = "ACTIVE"
+    ENDED = "ENDED"
+    EXPIRED = "EXPIRED"
+    VOID = "VOID"
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverView:
+    """A waiver on a day; `end` is the first charged day, None while it is open or when it is void."""
+
+    transaction: PolicyTransaction
+    end: dt.date | None
+    state: WaiverState
 
 
 class Badge(StrEnum):
@@ -80,3 +101,34 @@ def continues_group(record: MemberRecord, day: dt.date) -> bool:
     """Whether the record is on individual direct on the day after leaving a group arrangement (MEM-125)."""
     placement = placement_on(record.placements, day)
     return placement is not None and placement.direct and record.group_origin is not GroupOrigin.NONE
+
+
+def transactions_in_order(record: MemberRecord) -> list[PolicyTransaction]:
+    """Every transaction of the record by effective date, then by recording."""
+    return sorted(record.transactions, key=lambda one: (one.effective_date, one.recorded_at, one.order))
+
+
+def waivers_on(record: MemberRecord, day: dt.date) -> list[WaiverView]:
+    """The waivers of the record by start, those undone included (PRM-090)."""
+    removed = {
+        one.waiver_id: one.effective_date
+        for one in record.active_transactions
+        if one.type is TransactionType.WAIVER_REMOVE and one.in_force
+    }
+    return [
+        _waiver_on(one, removed.get(one.waiver_id) or one.until, day)
+        for one in transactions_in_order(record)
+        if one.type is TransactionType.WAIVER_ADD
+    ]
+
+
+def _waiver_on(waiver: PolicyTransaction, stated: dt.date | None, day: dt.date) -> WaiverView:
+    """`stated` is the end that was sent, with the waiver or later; its expiration ends it if that comes first."""
+    end = min((one for one in (stated, waiver.expiration) if one is not None), default=None)
+    if not waiver.in_force or (end is not None and end <= waiver.effective_date):
+        return WaiverView(waiver, None, WaiverState.VOID)
+    if end is not None and end <= day:
+        state = WaiverState.EXPIRED if end == waiver.expiration != stated else WaiverState.ENDED
+    else:
+        state = WaiverState.SCHEDULED if waiver.effective_date > day else WaiverState.ACTIVE
+    return WaiverView(waiver, end, state)

@@ -55,6 +55,11 @@ class Database:
         with self.readers.connection() as connection:
             yield connection
 
+    def ping(self) -> None:
+        """Raises when the database cannot be asked."""
+        with self.writing() as connection:
+            connection.execute("SELECT 1")
+
     def close(self) -> None:
         self.writers.close()
         self.readers.close()

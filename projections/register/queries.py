@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from psycopg import Cursor
 
 from application.register import (
     AccountTotals,
     AllocationRow,
+    Directory,
     FreedRow,
     InvoicedRow,
     InvoiceRow,
+    ItemRegister,
     ItemRow,
     OverpaymentRow,
     PaidInvoiceRow,
     PairRow,
+    PendingLetters,
+    Placements,
     StatementWindow,
     UnappliedRow,
 )
@@ -361,3 +365,12 @@ class ItemQueries(_Queries):
             payments_allocated=sums.get(ALLOCATED, 0),
             has_previous=bool(previous),
         )
+
+
+#: The queries behind each port.
+PORTS: Final[Mapping[type, Any]] = {
+    Directory: DirectoryQueries,
+    Placements: PlacementQueries,
+    PendingLetters: PendingLetterQueries,
+    ItemRegister: ItemQueries,
+}

@@ -8,6 +8,7 @@ from typing import Any
 
 from api.cli.demo.service import Client
 from api.wiring import System
+from infrastructure.event_store.history import EventHistory
 from infrastructure.event_store.verification import verify_streams
 from infrastructure.postgres.audit_chain import seal_audit, verify_audit
 
@@ -38,10 +39,9 @@ def checks(system: System, client: Client, found: dict[str, Any], received: int)
 
 def _hash_chains(system: System) -> Check:
     with system.database.reading() as connection:
-        row = connection.execute("SELECT count(*), count(DISTINCT stream) FROM event").fetchone()
-    assert row is not None
+        events, streams = EventHistory(connection).extent()
     breaks = verify_streams(system.database)
-    return Check("hash chains", not breaks, f"{row[0]} events in {row[1]} streams, {len(breaks)} breaks")
+    return Check("hash chains", not breaks, f"{events} events in {streams} streams, {len(breaks)} breaks")
 
 
 def _audit_trail(system: System) -> Check:

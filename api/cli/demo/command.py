@@ -14,6 +14,7 @@ from api.cli.demo.service import DemoError, served
 from api.cli.demo.story import START, Story
 from api.cli.demo.tables import answers, show
 from api.wiring import System
+from infrastructure.event_store.history import EventHistory
 
 
 def demo() -> None:
@@ -43,5 +44,4 @@ def demo() -> None:
 
 def _last_position(system: System) -> int:
     with system.database.writing() as connection:
-        row = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()
-    return int(row[0]) if row else 0
+        return EventHistory(connection).last_position()

@@ -1,0 +1,67 @@
+"""What queries show of the ledger, inside the snapshot of one query."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Final
+
+from projections.engine.listing import Listing
+from projections.reads import Reads, Row
+
+ENTRIES: Final = Listing(
+    "journal",
+    """
+    select e.* from {ledger_entry} as e
+     where (%(account)s::text is null or e.account = %(account)s)
+       and (%(type)s::text is null or e.type = %(type)s)
+       and (%(date_from)s::date is null or e.accounting_date >= %(date_from)s)
+       and (%(date_to)s::date is null or e.accounting_date <= %(date_to)s)
+       and ((%(invoice)s::text is null and %(payment)s::text is null) or exists (
+            select from {ledger_line} as l where l.position = e.position
+               and (%(invoice)s::text is null or l.invoice = %(invoice)s)
+               and (%(payment)s::text is null or l.payment = %(payment)s)))
+    """,
+    (("position", False, "bigint"),),
+)
+
+
+def lines_of(reads: Reads, positions: Sequence[int]) -> dict[int, list[Row]]:
+    """The lines of entries, by the position of the entry, in order."""
+    found: dict[int, list[Row]] = {}
+    query = "select * from {ledger_line} where position = any(%(positions)s) order by position, number"
+    for row in reads.fetch(query, {"positions": list(positions)}):
+        found.setdefault(row["position"], []).append(row)
+    return found
+
+
+def trial_balance(reads: Reads, first: dt.date, last: dt.date, entity: str | None) -> list[Row]:
+    """Opening, debits and credits of each entity, ledger account and currency, for accounting dates, both inclusive."""
+    return reads.fetch(
+        """
+        select entity, code, currency,
+               sum(case when accounting_date < %(first)s then debit - credit else 0 end)::bigint as opening,
+               sum(case when accounting_date >= %(first)s then debit else 0 end)::bigint as debits,
+               sum(case when accounting_date >= %(first)s then credit else 0 end)::bigint as credits
+          from {ledger_day}
+         where accounting_date <= %(last)s and (%(entity)s::text is null or entity = %(entity)s)
+         group by entity, code, currency order by entity, code, currency
+        """,
+        {"first": first, "last": last, "entity": entity},
+    )
+
+
+def control_sides(reads: Reads, account: str | None) -> list[Row]:
+    """For each account what the balances say and, as `ledger`, what the ledger says by ledger account (LED-049)."""
+    return reads.fetch(
+        """
+        select a.account, a.currency, a.remaining_due, a.open_credit, a.unapplied, a.member_unapplied,
+               a.member_overpayment, a.total_billed,
+               coalesce((select sum(r.suspended) from {record} as r where r.account = a.account), 0)::bigint
+                   as suspended,
+               (select jsonb_object_agg(b.code, b.debit - b.credit)
+                  from {ledger_balance} as b where b.account = a.account) as ledger
+          from {account} as a where (%(account)s::text is null or a.account = %(account)s)
+        """,
+        {"account": account},
+    )
