@@ -103,7 +103,7 @@ def test_overlapping_holds_stop_invoices_but_not_money(world: World) -> None:
     world.on("2026-03-16")
     found = problems(world, "GenerateInvoice", account=account, confirmed=True)["HOLD_ACTIVE"]
     assert "2026-03-20" in str(found["params"])
-    assert holds(world, account) == (["EXPIRED", "ACTIVE"], ["INVOICE On Hold"])
+    assert holds(world, account) == (["EXPIRED", "ACTIVE"], ["Invoice On Hold"])
     pay(world, account, "500.00", "1")
     assert standing(world, account)[march] == ("PAID", "0.00")
     world.on("2026-03-20")
