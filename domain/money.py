@@ -118,8 +118,8 @@ def split_proportionally(
     for index in range(len(shares) - 1, -1, -1):
         if difference == 0:
             break
-        ceiling = shares[index] + difference if ceilings is None else ceilings[index]
-        moved = min(max(shares[index] + difference, 0), ceiling) - shares[index]
+        share = max(shares[index] + difference, 0)
+        moved = (share if ceilings is None else min(share, ceilings[index])) - shares[index]
         shares[index] += moved
         difference -= moved
     return shares

@@ -144,7 +144,6 @@ def test_a_class_change_with_another_amount_rounds_each_key_on_its_own() -> None
 
 
 @pytest.mark.rule("PRM-026")
-@pytest.mark.xfail(strict=True, reason="split_proportionally lets a share fall below 0 when it has no ceilings")
 def test_what_the_last_key_cannot_give_is_taken_from_the_key_before() -> None:
     # A modal premium of 0.02 over 8, 8, 8 and 6 of 30 days: 0.01, 0.01, 0.01 and 0.00 are more than there is.
     keys = [ItemKey("LIFE", tier=tier) for tier in "1234"]
@@ -156,7 +155,6 @@ def test_what_the_last_key_cannot_give_is_taken_from_the_key_before() -> None:
 
 
 @pytest.mark.rule("PRM-026")
-@pytest.mark.xfail(strict=True, reason="split_proportionally lets a share fall below 0 when it has no ceilings")
 @settings(max_examples=100, deadline=None)
 @given(modal=st.integers(1, 6), cuts=st.lists(st.integers(2, 30), max_size=8, unique=True))
 @example(modal=2, cuts=[9, 17, 25])
