@@ -73,17 +73,14 @@ class Offer:
 
 def offer_problems(offer: Offer, account: PayingAccount, today: dt.date) -> list[Problem]:
     """Everything wrong with an offer: account, amount, currency, dates, details (PAY-005, PAY-014 to PAY-019)."""
-    if not account.exists:
-        return [
-            Problem("BILLING_ACCOUNT_NOT_FOUND", "there is no such billing account", pointer="/account"),
-            *detail_problems(offer.details),
-        ]
     problems = []
-    if not account.active:
+    if not account.exists:
+        problems.append(Problem("BILLING_ACCOUNT_NOT_FOUND", "there is no such billing account", pointer="/account"))
+    elif not account.active:
         problems.append(Problem("ACCOUNT_NOT_ACTIVE", "the billing account is not active", pointer="/account"))
     if offer.amount <= 0:
         problems.append(Problem("AMOUNT_INVALID", "the amount must be above zero", pointer="/amount"))
-    if offer.currency != account.currency:
+    if account.exists and offer.currency != account.currency:
         problems.append(
             Problem(
                 "CURRENCY_MISMATCH",
@@ -106,7 +103,7 @@ def offer_problems(offer: Offer, account: PayingAccount, today: dt.date) -> list
         AccountKind.LIST_BILL_INDIVIDUAL,
         AccountKind.INDIVIDUAL_DIRECT,
     )
-    if offer.details.category is Category.INTERNAL and account.kind not in internal_kinds:
+    if account.exists and offer.details.category is Category.INTERNAL and account.kind not in internal_kinds:
         problems.append(
             Problem(
                 "INTERNAL_PAYMENT_NOT_ALLOWED",
@@ -291,8 +288,9 @@ def _hub_target_problems(
     target: HubTarget, part: int | None, known: dict[str, NamedInvoice], where: str
 ) -> list[Problem]:
     problems = []
-    missing = [name for name, value in (("account", target.account or target.invoice), ("amount", part)) if not value]
-    if missing and part != 0:
+    named = (("account", target.account or target.invoice), ("amount", part))
+    missing = [name for name, value in named if value is None or value == ""]
+    if missing:
         problems.append(
             Problem("PAYMENT_DATA_MISSING", f"missing: {', '.join(missing)}", pointer=where, params={"fields": missing})
         )

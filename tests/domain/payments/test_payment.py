@@ -265,6 +265,12 @@ def test_an_offer_is_refused_with_everything_that_is_wrong_with_it() -> None:
     ]
     unknown, inactive = replace(account(LBG), exists=False), replace(account(LBG), active=False)
     assert [problem.code for problem in offer_problems(offer(1), unknown, TODAY)] == ["BILLING_ACCOUNT_NOT_FOUND"]
+    # What has nothing to do with the account is told beside it; its currency and kind are not known.
+    assert [problem.code for problem in offer_problems(wrong, unknown, TODAY)] == [
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "AMOUNT_INVALID",
+        "EFFECTIVE_DATE_IN_FUTURE",
+    ]
     assert [problem.code for problem in offer_problems(offer(1), inactive, TODAY)] == ["ACCOUNT_NOT_ACTIVE"]
     expired = offer(1, expiration_date=TODAY - dt.timedelta(days=1))
     assert [problem.pointer for problem in offer_problems(expired, account(LBG), TODAY)] == ["/expiration_date"]
@@ -367,6 +373,11 @@ def test_hub_targets_report_all_their_problems_and_a_single_one_takes_the_whole_
         "INVOICE_NOT_ELIGIBLE",
         "PAYMENT_DATA_MISSING",
         "INVOICE_NOT_FOUND",
+    ]
+    _, problems = hub_instructions(500, [HubTarget(None, None, 0), HubTarget("BA-1", None, 500)], [])
+    assert [(problem.code, problem.params.get("fields")) for problem in problems] == [
+        ("PAYMENT_DATA_MISSING", ["account"]),
+        ("AMOUNT_INVALID", None),
     ]
 
 
