@@ -8,7 +8,7 @@ account's lock makes its processes run one after another; a second process on th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -46,7 +46,7 @@ from domain.balances.statement import (
 from domain.calendar.billing_calendars import BILLING_CALENDARS
 from domain.calendar.business_calendar import BusinessDayRule
 from domain.calendar.due_dates import DueDate, final_due_date
-from domain.calendar.generation import generation_date, is_late
+from domain.calendar.generation import due_for_generation, generation_date, is_late
 from domain.calendar.periods import Period
 from domain.customers.customer import CUSTOMER
 from domain.errors import refuse, refuse_if_any
@@ -69,7 +69,7 @@ from domain.invoices.invoice import (
     runtime_status,
 )
 from domain.invoices.lines import LineChunk, LineTerms
-from domain.invoices.target import check_invoicing, requested_period
+from domain.invoices.target import check_invoicing, check_requested, not_next, target_period
 from domain.members.events import MemberAnybChanged
 from domain.members.record import MEMBER_RECORD, MemberRecord, active_timeline
 from domain.money import format_amount
@@ -194,8 +194,19 @@ def generate_invoice(command: GenerateInvoice, unit: UnitOfWork) -> Outcome:
     _confirm(command.confirmed, unit)
     unit.expect_main(ACCOUNT, account)
     check(unit, account.state)
-    period = requested_period(account.state, command.period_start)
-    return issue(unit, account.state, period, GenerationSource.MANUAL)
+    eligible = _eligible(unit, account.state)
+    check_requested(account.state, command.period_start, eligible)
+    return issue(unit, account.state, eligible, GenerationSource.MANUAL, named=command.period_start)
+
+
+def _eligible(unit: UnitOfWork, account: Account) -> list[Period]:
+    """The target period, and those behind it whose invoices could be generated today (CAL-050, INV-010)."""
+    terms = invoicing_terms(unit, account)
+    target = target_period(account)
+    if terms is None:
+        return [target]
+    due = due_for_generation(terms, target, account.settled_starts(), unit.today(account.time_zone))
+    return [target, *(one.period for one in due if one.period != target)]
 
 
 @handles(RegenerateInvoice)
@@ -222,7 +233,7 @@ def regenerate_invoice(command: RegenerateInvoice, unit: UnitOfWork) -> Outcome:
     record = account.state.periods.get(discarded.state.period_start)
     if record is None or record.status is not PeriodStatus.DISCARDED:
         raise refuse("PERIOD_ALREADY_INVOICED", "the period has a live invoice", entity=command.invoice)
-    outcome = issue(unit, account.state, period_of(record), GenerationSource.MANUAL, regenerates=command.invoice)
+    outcome = issue(unit, account.state, [period_of(record)], GenerationSource.MANUAL, regenerates=command.invoice)
     if "invoice" in outcome.result:
         replaced = InvoiceRegenerated(
             number=command.invoice, account=account.identifier, replaced_by=str(outcome.result["invoice"])
@@ -280,12 +291,11 @@ def _priced_member(record: MemberRecord, policy: MasterPolicy) -> PricedMember:
 def price(unit: UnitOfWork, account: Account, terms: AccountTerms, period: Period) -> Priced:
     """The lines of the account's invoice for the period (INV-003, INV-004, INV-020 to INV-027)."""
     register = unit.port(ItemRegister)
-    billed = [period_of(record) for record in account.live_periods()]
+    billed = account.billed_periods()
     billed_starts = {one.start: one for one in billed}
     open_members = set(register.members_with_anyb(account.number))
     first = dt.date.min if period.start == account.earliest_day else period.start - _LOOK_BACK
     placed = unit.port(Placements).members_on(account.number, first, period.end)
-    skipped = [period_of(record) for record in account.periods.values() if record.status is PeriodStatus.SKIPPED_ZERO]
     priced = Priced(LineCollector(period), [], 0, False)
     for portion in members_of(unit, sorted({*placed, *open_members})):
         numbers = [one.record.number for one in portion]
@@ -298,9 +308,6 @@ def price(unit: UnitOfWork, account: Account, terms: AccountTerms, period: Perio
             charges = charges_billed_in(timeline, terms, period, kept.get(record.number))
             priced.in_force = priced.in_force or bool(charges)
             priced.collector.add_charges(charges, record.master_policy, partial(_located, timeline, terms))
-            for earlier in skipped:
-                late = charges_billed_in(timeline, terms, earlier, kept.get(record.number))
-                priced.collector.add_prior_charges(((one, earlier) for one in late), record.master_policy)
             if record.number in open_members:
                 keys = member_anyb(timeline, terms, invoiced.get(record.number, ()), billed)
                 total = priced.collector.add_anyb(
@@ -339,22 +346,23 @@ def _invoiced_terms(unit: UnitOfWork, account: str, members: Sequence[str]) -> d
 def issue(
     unit: UnitOfWork,
     account: Account,
-    period: Period,
+    periods: Iterable[Period],
     source: GenerationSource,
     *,
+    named: dt.date | None = None,
     regenerates: str | None = None,
 ) -> Outcome:
-    """Price, state, number and issue the invoice of a period, then use waiting money (INV-040, INV-042)."""
+    """Price, state, number and issue the invoice of the first of the periods that requires one, then use waiting money
+    (INV-040, INV-042).
+
+    Periods in front of it in which nobody is covered are passed over; `named` is refused when it is not the first.
+    """
     terms = account_terms(unit, account)
-    priced = price(unit, account, terms, period)
+    period, priced, uncovered = _first_required(unit, account, terms, periods)
+    if named is not None and named != period.start:
+        raise not_next(period)
     columns = priced.collector.columns
-    if not priced.in_force and not len(columns):
-        raise refuse(
-            "NO_INVOICE_REQUIRED",
-            "nothing is charged in the period",
-            entity=account.number,
-            period_start=period.start.isoformat(),
-        )
+    _pass_over(unit, account, uncovered)
     zero = not any(columns.amounts)
     if zero and account.bill_type is BillType.INDIVIDUAL_DIRECT:
         return _skip(unit, account, period)
@@ -437,6 +445,37 @@ def issue(
     return Outcome(_result(unit, number, amounts.total_due, account))
 
 
+def _first_required(
+    unit: UnitOfWork, account: Account, terms: AccountTerms, periods: Iterable[Period]
+) -> tuple[Period, Priced, list[Period]]:
+    """The first period with something to bill, its lines, and the periods in front of it. Refused NO_INVOICE_REQUIRED
+    when there is none (INV-030).
+
+    decision: nobody covered in one period must not keep the account from being billed ever again (CAL-050).
+    """
+    uncovered: list[Period] = []
+    for period in periods:
+        priced = price(unit, account, terms, period)
+        if priced.in_force or len(priced.collector.columns):
+            return period, priced, uncovered
+        uncovered.append(period)
+    raise refuse(
+        "NO_INVOICE_REQUIRED",
+        "nothing is charged in the period",
+        entity=account.number,
+        period_start=uncovered[0].start.isoformat(),
+    )
+
+
+def _pass_over(unit: UnitOfWork, account: Account, periods: Sequence[Period]) -> None:
+    """Say that the periods get no invoice; what becomes due for them later goes on the next one (INV-032)."""
+    skipped = [
+        InvoicingPeriodSkipped(number=account.number, period_start=one.start, period_end=one.end) for one in periods
+    ]
+    if skipped:
+        unit.append(ACCOUNT, account.number, skipped)
+
+
 def _statement(
     unit: UnitOfWork,
     account: Account,
@@ -505,8 +544,7 @@ def _result(unit: UnitOfWork, number: str, total_due: int, account: Account) -> 
 
 def _skip(unit: UnitOfWork, account: Account, period: Period) -> Outcome:
     """The zero rule of individual direct accounts: no invoice, the period is passed over (INV-031)."""
-    skipped = InvoicingPeriodSkipped(number=account.number, period_start=period.start, period_end=period.end)
-    unit.append(ACCOUNT, account.number, [skipped])
+    _pass_over(unit, account, [period])
     settle(unit, account.number, (), "PERIOD_SKIPPED")
     return Outcome(
         {"account": account.number, "period_start": period.start.isoformat(), "status": PeriodStatus.SKIPPED_ZERO.value}

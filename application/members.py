@@ -21,7 +21,7 @@ from application.register import Directory, ItemRegister, PendingLetters, Placem
 from application.reprocessing import ReprocessingUnit, StillFailingError
 from application.setups import earliest_effective_date_events, load_policy
 from application.unit_of_work import Loaded, UnitOfWork
-from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated, period_of
+from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated
 from domain.accounts.bill_type import BillType
 from domain.accounts.setup import SETUP, Routed, RoutingAttributes, Setup, SetupType, route
 from domain.calendar.frequency import Frequency
@@ -688,10 +688,10 @@ def publish(
     record = member.state
     concerned = {placement.account for placement in record.placements} | {one.account for one in record.anyb}
     invoiced: dict[str, list[InvoicedAmount]] = {}
-    billed: dict[str, list[Period]] = {}
+    billed: dict[str, tuple[Period, ...]] = {}
     for number in concerned & facts.accounts.keys():
         invoiced[number] = invoiced_amounts(unit, number, [record.number], since).get(record.number, [])
-        billed[number] = [period_of(one) for one in unit.load(ACCOUNT, number).state.live_periods()]
+        billed[number] = unit.load(ACCOUNT, number).state.billed_periods()
     published = publish_anyb(record, facts, invoiced, billed, events, since=since)
     return unit.append(MEMBER_RECORD, member.identifier, published) if published else member
 

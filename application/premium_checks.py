@@ -236,7 +236,7 @@ def _issue_oldest_first(unit: UnitOfWork, account: str, discarded: list[str]) ->
         start = unit.load(INVOICE, number).state.period_start
         record = state.periods[start]
         assert record.status is PeriodStatus.DISCARDED
-        outcome = issue(unit, state, period_of(record), GenerationSource.MANUAL, regenerates=number)
+        outcome = issue(unit, state, [period_of(record)], GenerationSource.MANUAL, regenerates=number)
         made = outcome.result.get("invoice")
         if made is not None:
             replaced = InvoiceRegenerated(number=number, account=account, replaced_by=str(made))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -74,14 +75,20 @@ def generate_scheduled_invoice(command: GenerateScheduledInvoice, unit: UnitOfWo
         raise refuse("CAPABILITY_NOT_AVAILABLE", f"{account.bill_type} accounts are not taken", entity=account.number)
     started = dt.datetime.fromtimestamp(command.run_started, dt.UTC)
     run_date = command.run_date or civil_date(started, account.time_zone)
-    period = next(_due_periods(unit, account, run_date), None)
-    if period is None:
+    due = list(_due_periods(unit, account, run_date))
+    if not due:
         return Outcome({"account": account.number, "skipped": "NOT_DUE"})
-    record = account.periods.get(period.start)
-    if record is not None and record.status is PeriodStatus.DISCARDED and record.by_user:
+    ready = list(takewhile(lambda period: not _awaits_user(account, period), due))
+    if not ready:
         return Outcome({"account": account.number, "skipped": "AWAITING_REGENERATION"})
     check(unit, account)
-    return issue(unit, account, period, GenerationSource.AUTOMATED)
+    return issue(unit, account, ready, GenerationSource.AUTOMATED)
+
+
+def _awaits_user(account: Account, period: Period) -> bool:
+    """Whether a user discarded the period's invoice and is to say when it is billed again (INV-093)."""
+    record = account.periods.get(period.start)
+    return record is not None and record.status is PeriodStatus.DISCARDED and record.by_user
 
 
 def _due_periods(unit: UnitOfWork, account: Account, run_date: dt.date) -> Iterator[Period]:

@@ -284,7 +284,7 @@ class InvoicingPeriodDiscarded:
 
 @event()
 class InvoicingPeriodSkipped:
-    """The zero rule issued no invoice for the period (INV-031)."""
+    """No invoice is issued for the period: the zero rule (INV-031), or nobody was covered in it (CAL-050)."""
 
     number: str
     period_start: dt.date
@@ -377,16 +377,20 @@ class Account:
         records = (record for record in self.periods.values() if record.status is PeriodStatus.INVOICED)
         return tuple(sorted(records, key=lambda record: record.start))
 
+    def billed_periods(self) -> tuple[Period, ...]:
+        """Periods whose later differences the next invoice takes, in order: those with a live invoice (PRM-120), and
+        those passed over, which no invoice of their own will ever bill (decision: PRM-120 for INV-032)."""
+        billed = (record for record in self.periods.values() if record.status is not PeriodStatus.DISCARDED)
+        return tuple(sorted(Period(record.start, record.end) for record in billed))
+
     def fixed_periods(self) -> tuple[Period, ...]:
         """Periods for which an invoice was ever issued, discarded or not, in order (CAL-051)."""
-        fixed = (record for record in self.periods.values() if record.status is not PeriodStatus.SKIPPED_ZERO)
+        fixed = (record for record in self.periods.values() if record.invoice is not None)
         return tuple(sorted(Period(record.start, record.end) for record in fixed))
 
     def settled_starts(self) -> frozenset[dt.date]:
         """Starts of periods that are not to be billed again: with a live invoice, or passed over (CAL-050)."""
-        return frozenset(
-            record.start for record in self.periods.values() if record.status is not PeriodStatus.DISCARDED
-        )
+        return frozenset(period.start for period in self.billed_periods())
 
     @property
     def earliest_day(self) -> dt.date | None:
@@ -464,8 +468,7 @@ def evolve(state: Account, happened: object) -> Account:
             )
             return replace(state, periods={**state.periods, record.start: record})
         case InvoicingPeriodSkipped():
-            record = PeriodRecord(happened.period_start, happened.period_end, PeriodStatus.SKIPPED_ZERO, None, None)
-            return replace(state, periods={**state.periods, record.start: record})
+            return _skipped(state, happened)
         case NextPaymentDueDateChanged():
             return replace(state, next_payment_due_date=happened.new)
         case BillingAccountClosed():
@@ -476,6 +479,19 @@ def evolve(state: Account, happened: object) -> Account:
             return state
         case _:
             raise TypeError(f"not an event of a billing account: {type(happened).__name__}")
+
+
+def _skipped(state: Account, happened: InvoicingPeriodSkipped) -> Account:
+    """A period passed over keeps the invoice it once had, which fixed its boundaries (CAL-051)."""
+    before = state.periods.get(happened.period_start)
+    record = PeriodRecord(
+        happened.period_start,
+        happened.period_end,
+        PeriodStatus.SKIPPED_ZERO,
+        before.invoice if before is not None else None,
+        before.due_date if before is not None else None,
+    )
+    return replace(state, periods={**state.periods, record.start: record})
 
 
 def _change_frequency(state: Account, happened: InvoicingFrequencyChanged) -> Account:

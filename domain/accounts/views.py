@@ -24,9 +24,8 @@ def period_history(account: Account) -> PeriodHistory:
     starts: dict[PeriodStatus, set[dt.date]] = {status: set() for status in PeriodStatus}
     for record in account.periods.values():
         starts[record.status].add(record.start)
-    invoiced = starts[PeriodStatus.INVOICED]
     return PeriodHistory(
-        invoiced=frozenset(invoiced),
-        ever_invoiced=frozenset(invoiced | starts[PeriodStatus.DISCARDED]),
+        invoiced=frozenset(starts[PeriodStatus.INVOICED]),
+        ever_invoiced=frozenset(one.start for one in account.periods.values() if one.invoice is not None),
         passed_over=frozenset(starts[PeriodStatus.SKIPPED_ZERO]),
     )

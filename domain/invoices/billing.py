@@ -49,12 +49,6 @@ class LineCollector:
                     )
                     self._add_charge(located, master_policy, period, part.gross, part.waiver)
 
-    def add_prior_charges(self, charges: Iterable[tuple[Charge, Period]], master_policy: str) -> None:
-        """Charges of earlier periods that no invoice was issued for (passed over as zero, INV-032)."""
-        for charge, period in charges:
-            if charge.has_item:
-                self._add_charge(charge, master_policy, period, charge.gross, charge.waiver)
-
     def add_anyb(
         self,
         keys: Iterable[AnybKey],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from domain.accounts.account import Account, PeriodStatus
 from domain.accounts.bill_type import Capability, has_capability
@@ -32,11 +32,10 @@ def target_period(account: Account) -> Period:
     raise refuse("ACCOUNT_NOT_OPERATIONAL", "the account has no product to bill yet", entity=account.number)
 
 
-def requested_period(account: Account, period_start: dt.date | None) -> Period:
-    """The target period; a command that names another one is refused (INV-011, INV-014, INV-015)."""
-    target = target_period(account)
-    if period_start is None or period_start == target.start:
-        return target
+def check_requested(account: Account, period_start: dt.date | None, eligible: Sequence[Period]) -> None:
+    """Refuse a period that a command names and that is not among the eligible ones (INV-011, INV-014, INV-015)."""
+    if period_start is None or any(period.start == period_start for period in eligible):
+        return
     assert account.grid is not None
     named = account.grid.period_at(period_start)
     if named.start == period_start and is_gap(named, account.seasonal_gaps):
@@ -46,7 +45,12 @@ def requested_period(account: Account, period_start: dt.date | None) -> Period:
         raise refuse(
             "PERIOD_ALREADY_INVOICED", "the period has a live invoice", entity=account.number, invoice=record.invoice
         )
-    raise refuse(
+    raise not_next(eligible[0])
+
+
+def not_next(target: Period) -> Refusal:
+    """The refusal of a named period while another one is to be billed first (INV-014)."""
+    return refuse(
         "PERIOD_NOT_ELIGIBLE",
         "the named period is not the next one to bill",
         pointer="/period_start",

@@ -18,7 +18,7 @@ from application.command import CommandRequest, Principal
 from application.dispatch import CommandContext
 from application.log import START, RecordedEvent
 from application.pricing import account_terms
-from domain.accounts.account import ACCOUNT, period_of
+from domain.accounts.account import ACCOUNT
 from domain.aggregate import Aggregate
 from domain.invoices.invoice import (
     INVOICE,
@@ -330,7 +330,7 @@ def check_premium(system: System, books: Books, account: str) -> None:
     with looking(system) as unit:
         state = unit.load(ACCOUNT, account).state
         terms = account_terms(unit, state)
-        periods = [period_of(one) for one in state.live_periods()]
+        periods = state.billed_periods()
         carried = books.billed(account, {period.start for period in periods})
         for number, loaded in unit.read_many(MEMBER_RECORD, books.members).items():
             record = loaded.state

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 
 from tests.scenarios.conftest import World
-
-
-def _headers(world: World, *roles: str) -> dict[str, str]:
-    token = world.system.issuer.token("olga", roles, person="P-OLGA", second_factor=True)
-    return {"Authorization": f"Bearer {token}"}
+from tests.scenarios.jobs import headers, run_job
 
 
 def test_a_run_date_far_ahead_is_refused(world: World) -> None:
     for day, status in (("2026-01-02", 202), ("2027-01-02", 400), ("2199-01-01", 400)):
-        answer = world.client.post("/v1/jobs/AnybRecalculation", json={"run_date": day}, headers=_headers(world, "OPS"))
+        answer = world.client.post("/v1/jobs/AnybRecalculation", json={"run_date": day}, headers=headers(world, "OPS"))
         assert answer.status_code == status, answer.text
         if status == 400:
             assert [problem["pointer"] for problem in answer.json()["problems"]] == ["/run_date"]
-
-
-def run_job(world: World, job: str = "InvoiceGeneration", **selection: Any) -> dict[str, Any]:
-    """Start a run and follow it to its end."""
-    started = world.client.post(f"/v1/jobs/{job}", json=selection, headers=_headers(world, "OPS"))
-    assert started.status_code == 202, started.text
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        run: dict[str, Any] = world.client.get(started.headers["location"], headers=_headers(world, "OPS")).json()
-        if run["state"] not in ("SCHEDULED", "RUNNING"):
-            return run
-        time.sleep(0.02)
-    raise AssertionError(run)
 
 
 def _periods(world: World, account: str) -> list[str]:
@@ -110,7 +90,7 @@ def test_a_run_takes_the_accounts_it_is_told_to_and_refuses_unknown_ones(world: 
     account, policy = world.group()
     world.member(policy, "MR-1")
     unknown = world.client.post(
-        "/v1/jobs/InvoiceGeneration", json={"accounts": ["LB999999999"]}, headers=_headers(world, "OPS")
+        "/v1/jobs/InvoiceGeneration", json={"accounts": ["LB999999999"]}, headers=headers(world, "OPS")
     )
     assert (unknown.status_code, unknown.json()["problems"][0]["code"]) == (404, "BILLING_ACCOUNT_NOT_FOUND")
     excluded = run_job(world, accounts=[account], excluded_accounts=[account])
@@ -121,7 +101,7 @@ def test_a_run_takes_the_accounts_it_is_told_to_and_refuses_unknown_ones(world: 
 
 @pytest.mark.rule("PLT-051")
 def test_without_the_privilege_no_job_runs(world: World) -> None:
-    refused = world.client.post("/v1/jobs/InvoiceGeneration", json={}, headers=_headers(world, "CCA"))
+    refused = world.client.post("/v1/jobs/InvoiceGeneration", json={}, headers=headers(world, "CCA"))
     assert (refused.status_code, refused.json()["problems"][0]["code"]) == (403, "FORBIDDEN")
 
 
@@ -146,7 +126,7 @@ def test_anyb_is_worked_out_anew_without_new_events_where_nothing_differs(world:
     assert _last_position(world) == before
     found = world.query("query ($a: String!) { accountAnyb(account: $a) { total { amount } } }", a=account)
     assert found["accountAnyb"]["total"]["amount"] == "10.00"
-    assert world.client.get("/v1/jobs", headers=_headers(world, "OPS")).json()["jobs"][0]["name"] == "AnybRecalculation"
+    assert world.client.get("/v1/jobs", headers=headers(world, "OPS")).json()["jobs"][0]["name"] == "AnybRecalculation"
 
 
 def _last_position(world: World) -> int:
