@@ -41,7 +41,7 @@ fixtures: $(INSTALLED) ## Write the event log of this version for the tests of l
 	$(BIN)/python -m tests.fixtures.write_event_log
 
 lock: ## Pin every dependency anew (needs uv)
-	uv pip compile pyproject.toml --extra test --extra build --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra test --extra build --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 
 clean: ## Remove what the commands above made
 	rm -rf $(VENV) var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -21,32 +21,30 @@ TIME_LIMIT: Final = 24 * 3600 * 1000
 
 
 class BrokerError(ValueError):
-    """BROKER_URL names no broker that is known, or one whose client library is not installed."""
+    """BROKER_URL names no broker that is known."""
 
 
 def broker_of(url: str) -> dramatiq.Broker:
     """The broker of BROKER_URL: amqp:// RabbitMQ, redis:// Redis, postgresql:// a table of that database."""
     scheme = urlsplit(url).scheme
-    try:
-        if scheme in ("amqp", "amqps"):
-            from dramatiq.brokers.rabbitmq import RabbitmqBroker
+    # Each client is imported only where it is used: a process has one broker at most.
+    if scheme in ("amqp", "amqps"):
+        from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-            return RabbitmqBroker(url=url)
-        if scheme in ("redis", "rediss"):
-            from dramatiq.brokers.redis import RedisBroker
+        return RabbitmqBroker(url=url)
+    if scheme in ("redis", "rediss"):
+        from dramatiq.brokers.redis import RedisBroker
 
-            redis: dramatiq.Broker = RedisBroker(url=url)  # type: ignore[no-untyped-call]
-            return redis
-        if scheme in ("postgres", "postgresql"):
-            from dramatiq_postgres import PostgresBroker, init
+        redis: dramatiq.Broker = RedisBroker(url=url)  # type: ignore[no-untyped-call]
+        return redis
+    if scheme in ("postgres", "postgresql"):
+        from dramatiq_postgres import PostgresBroker, init
 
-            # Its tables are its own, and made once, whoever comes first.
-            with psycopg.connect(url) as connection, connection.cursor() as cursor:
-                init(cursor)
-            broker: dramatiq.Broker = PostgresBroker(url=url)
-            return broker
-    except ImportError as error:
-        raise BrokerError(f"the client library of {scheme} is not installed: {error.name}") from None
+        # Its tables are its own, and made once, whoever comes first.
+        with psycopg.connect(url) as connection, connection.cursor() as cursor:
+            init(cursor)
+        broker: dramatiq.Broker = PostgresBroker(url=url)
+        return broker
     raise BrokerError("BROKER_URL begins with amqp://, redis:// or postgresql://")
 
 
