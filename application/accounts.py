@@ -273,7 +273,7 @@ class RemoveHold(AccountCommand):
     privilege="schedule.update",
     room="02",
     summary="Configure the invoicing schedule of an account",
-    rules=("CAL-018", "CAL-023", "CAL-031", "CAL-051"),
+    rules=("CAL-018", "CAL-023", "CAL-028", "CAL-031", "CAL-051"),
     refusals=(
         "BILLING_ACCOUNT_NOT_FOUND",
         "FREQUENCY_NOT_ALLOWED",
@@ -288,6 +288,7 @@ class RemoveHold(AccountCommand):
         "GENERATION_RULE_MISSING",
         "GENERATION_AFTER_DUE",
         "SEASONAL_LOCKED",
+        "PROCESS_CONFLICT",
         "SCHEDULE_INCOMPLETE",
     ),
     example={"account": "LB000000018", "schedule": {"due_day_mode": "CALENDAR_DAY", "due_days": [15]}},
@@ -302,7 +303,7 @@ class ConfigureInvoicingSchedule(AccountCommand):
     privilege="schedule.update",
     room="02",
     summary="Switch seasonal billing on or off, or choose its gap months",
-    rules=("CAL-083", "CAL-085", "CAL-090", "CAL-091"),
+    rules=("CAL-028", "CAL-083", "CAL-085", "CAL-090", "CAL-091"),
     refusals=(
         "BILLING_ACCOUNT_NOT_FOUND",
         "SEASONAL_NOT_ALLOWED",
@@ -310,6 +311,7 @@ class ConfigureInvoicingSchedule(AccountCommand):
         "ADVANCED_MODE_REQUIRED",
         "SEASONAL_GAP_COUNT_INVALID",
         "SEASONAL_LOCKED",
+        "PROCESS_CONFLICT",
     ),
     example={"account": "LB000000018", "seasonal_billing": True, "months": [6, 7, 8]},
 )
@@ -350,11 +352,29 @@ class AssignBillingCalendar(AccountCommand):
 
 def load_account(unit: UnitOfWork, number: str, pointer: str = "/account") -> Loaded[Account]:
     """The account with this number or legacy number, locked for the unit. Refused `BILLING_ACCOUNT_NOT_FOUND`."""
+    resolved = _resolved(unit, number, pointer)
+    unit.lock(f"account:{resolved}")
+    return unit.load(ACCOUNT, resolved)
+
+
+def _resolved(unit: UnitOfWork, number: str, pointer: str = "/account") -> str:
     resolved = unit.port(Directory).resolve_account(number)
     if resolved is None:
         raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer=pointer)
-    unit.lock(f"account:{resolved}")
-    return unit.load(ACCOUNT, resolved)
+    return resolved
+
+
+def _load_for_schedule(unit: UnitOfWork, number: str) -> tuple[Loaded[Account], str | None]:
+    """The account whose schedule is to change, and the process that runs on it at this moment (CAL-028).
+
+    While one runs, the change is refused whatever else is wrong with it: the account is read as it stood before, so
+    that nobody waits for the process to end.
+    """
+    resolved = _resolved(unit, number)
+    running = unit.running_process(f"account:{resolved}")
+    if running is None:
+        unit.lock(f"account:{resolved}")
+    return unit.load(ACCOUNT, resolved), running
 
 
 @handles(CreateBillingAccount)
@@ -454,14 +474,19 @@ def try_schedule(unit: UnitOfWork, account: Account, changes: dict[str, object])
 
 
 def _schedule_change(
-    unit: UnitOfWork, account: Account, changes: dict[str, object], *, creating: bool = False
+    unit: UnitOfWork,
+    account: Account,
+    changes: dict[str, object],
+    *,
+    creating: bool = False,
+    running: str | None = None,
 ) -> ScheduleChange:
     """Apply schedule values to an account by the rules of 02-calendar; problems are in the answer."""
-    return configure(None if creating else account.schedule, changes, schedule_facts(unit, account))
+    return configure(None if creating else account.schedule, changes, schedule_facts(unit, account, running))
 
 
-def schedule_facts(unit: UnitOfWork, account: Account) -> ScheduleFacts:
-    """What a schedule decision needs to know of the account."""
+def schedule_facts(unit: UnitOfWork, account: Account, running: str | None = None) -> ScheduleFacts:
+    """What a schedule decision needs to know of the account; `running` is the process that runs on it (CAL-028)."""
     calendar = load_calendars(unit).state.find(account.calendar) if account.calendar else None
     live = account.live_periods()
     return ScheduleFacts(
@@ -473,6 +498,7 @@ def schedule_facts(unit: UnitOfWork, account: Account) -> ScheduleFacts:
         invoiced=frozenset(record.start for record in live),
         lead_time_days=calendar.number_of_days_ahead if calendar else None,
         seasonal_locked=bool(live),
+        running_process=running,
     )
 
 
@@ -516,6 +542,14 @@ def schedule_events(account: Account, change: ScheduleChange) -> list[object]:
             )
         )
     return events
+
+
+def _saved(account: Account, change: ScheduleChange) -> list[object]:
+    """The events of a schedule changed by a command of its own, which tells that the account did (CAL-028)."""
+    updated = BillingAccountUpdated(
+        number=account.number, preferences=account.preferences, schedule_version=account.schedule_version + 1
+    )
+    return [*schedule_events(account, change), updated]
 
 
 def _activation_facts(unit: UnitOfWork, account: Account, problems: Sequence[Problem]) -> ActivationFacts:
@@ -658,12 +692,12 @@ def take_back_hold(command: RemoveHold, unit: UnitOfWork) -> Outcome:
 
 @handles(ConfigureInvoicingSchedule)
 def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account, running = _load_for_schedule(unit, command.account)
     if account.state.status is AccountStatus.CLOSED:
         require_active(account.state)
-    change = _schedule_change(unit, account.state, command.schedule.given())
+    change = _schedule_change(unit, account.state, command.schedule.given(), running=running)
     refuse_if_any(change.problems)
-    events = schedule_events(account.state, change)
+    events = _saved(account.state, change)
     configured = unit.append(ACCOUNT, account.identifier, events)
     state = configured.state
     reached = _reach_members(unit, account.identifier, state.schedule_version, events)
@@ -701,14 +735,14 @@ def _reach_members(unit: UnitOfWork, number: str, version: int, events: Sequence
 
 @handles(ChangeSeasonalGaps)
 def change_seasonal_gaps(command: ChangeSeasonalGaps, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account, running = _load_for_schedule(unit, command.account)
     require_active(account.state)
     if account.state.schedule is None:
         raise refuse("SCHEDULE_INCOMPLETE", "the account has no schedule", entity=account.identifier)
-    facts = schedule_facts(unit, account.state)
+    facts = schedule_facts(unit, account.state, running)
     change = change_gaps(account.state.schedule, command.seasonal_billing, command.months, facts)
     refuse_if_any(change.problems)
-    events = schedule_events(account.state, change)
+    events = _saved(account.state, change)
     changed = unit.append(ACCOUNT, account.identifier, events)
     reached = _reach_members(unit, account.identifier, changed.state.schedule_version, events)
     months = list(change.schedule.seasonal_gaps)

@@ -97,6 +97,10 @@ class UnitOfWork(Protocol):
         """Begin a process on a subject until the end of the unit; answers the kind of another one that runs there."""
         ...
 
+    def running_process(self, subject: str) -> str | None:
+        """The kind of a process that another unit runs on the subject at this moment; nothing is begun or awaited."""
+        ...
+
     def read_many(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
         """As `load_many`, for reading only: nothing is kept, so memory stays bounded however many are read."""
         ...

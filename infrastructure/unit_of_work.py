@@ -216,9 +216,19 @@ class PostgresUnitOfWork:
             self._locked.add(key)
             self._before_next_read(records.lock_call([f"{key} {process}"]))
             return None
-        [rows] = self._read(records.holders_call([f"{key} {kind}" for kind in PROCESSES]))
+        return self._holder(key) or "PROCESS"
+
+    def running_process(self, subject: str) -> str | None:
+        key = f"process {subject}"
+        return None if key in self._locked else self._holder(key)
+
+    def _holder(self, key: str) -> str | None:
+        """Which process holds the lock; `PROCESS` where it has not said yet."""
+        [[(taken,), *rows]] = self._read(records.holders_call([key, *(f"{key} {kind}" for kind in PROCESSES)]))
         running = [kind for kind, (held,) in zip(PROCESSES, rows, strict=True) if held]
-        return running[0] if running else "PROCESS"
+        if running:
+            return running[0]
+        return "PROCESS" if taken else None
 
     def load(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S]:
         stream = aggregate.stream(identifier)

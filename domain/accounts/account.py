@@ -86,10 +86,12 @@ class BillingAccountActivated:
 
 @event()
 class BillingAccountUpdated:
-    """Preferences apply to invoices generated from now on (ACC-022)."""
+    """What the account says of its invoices is another now: its preferences, which apply to invoices generated from
+    now on (ACC-022), or its schedule, of which `schedule_version` is the version saved (CAL-028)."""
 
     number: str
     preferences: Preferences
+    schedule_version: int | None = None
 
 
 @event()

@@ -557,8 +557,11 @@ def test_one_process_at_a_time_runs_on_a_subject(unit_of_work: Units) -> None:
     with unit_of_work.begin() as first:
         assert first.start_process("account A", "GENERATION") is None
         assert first.start_process("account A", "GENERATION") is None
+        assert first.running_process("account A") is None
         first.load(TILL, "A")
         with unit_of_work.begin() as second:
+            assert second.running_process("account A") == "GENERATION"
+            assert second.running_process("account B") is None
             assert second.start_process("account A", "DISCARD") == "GENERATION"
             assert second.start_process("account B", "DISCARD") is None
     with unit_of_work.begin() as third:
