@@ -551,7 +551,7 @@ def _clock_paths() -> dict[str, Document]:
             "post": _operation(
                 "moveSandboxClock",
                 "sandbox",
-                "Move the clock forward",
+                "Move the clock, not behind what is recorded",
                 {"200": clock},
                 (*_BODY, "ENTITY_NOT_FOUND", *_AUTHENTICATED),
                 body=clock_request,

@@ -4,7 +4,7 @@
     GET  /v1/sandbox/jwks.json    the key it is signed with
     GET  /v1/sandbox/.well-known/openid-configuration
     GET  /v1/sandbox/clock        what time it is
-    POST /v1/sandbox/clock        {"now": "..."} or {"advance": {"days": 1}}
+    POST /v1/sandbox/clock        {"now": "..."} or {"advance": {"days": 1}}; not behind what is recorded
 
 Elsewhere these addresses do not exist.
 """
@@ -22,7 +22,7 @@ from starlette.responses import Response
 from api.edge import Edge, address_of
 from api.problems import RequestRefused, not_found, refused, to_json
 from api.services import TokenIssuer
-from application.clock import MovableClock
+from application.clock import ClockBehindRecordsError, MovableClock
 from application.dispatch import Layer
 from domain.errors import Problem
 from domain.platform.privileges import Role, forbidden_combinations
@@ -30,7 +30,8 @@ from domain.platform.privileges import Role, forbidden_combinations
 _INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _UNITS: Final = ("days", "hours", "minutes", "seconds")
 _NAME: Final = re.compile(r"[A-Za-z0-9._@:-]{1,100}")
-#: The clock moves up to this year, far from the end of what dates can hold.
+#: The clock moves within these years: from where the milliseconds of ids begin, far from the end of dates.
+_FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2200
 
 
@@ -89,15 +90,16 @@ class Sandbox:
         return _clock_answer(self._clock())
 
     async def move_clock(self, request: Request) -> Response:
-        """Move the clock forward, for every process of the environment."""
+        """Move the clock, for every process of the environment."""
         clock = self._clock()
         value = await self._edge.json(request)
-        now = await self._edge.run(clock.now)
-        instant = _instant_of(value, now)
-        if instant < now:
-            # decision: events of a stream are recorded in increasing time (PLT-023), so time does not run back.
-            raise refused(Layer.FACADE, "REQUEST_INVALID", "the clock moves forward only", pointer="/now")
-        await self._edge.run(clock.set_now, instant)
+        instant = _instant_of(value, await self._edge.run(clock.now))
+        try:
+            await self._edge.run(clock.set_now, instant)
+        except ClockBehindRecordsError as error:
+            # decision: events of a stream are recorded in increasing time (PLT-023), so time does not run back over
+            # them; before anything is recorded, any day may be chosen to begin with.
+            raise refused(Layer.FACADE, "REQUEST_INVALID", str(error), pointer="/now") from None
         return _clock_answer(clock)
 
 
@@ -180,14 +182,17 @@ def _instant_of(value: Any, now: dt.datetime) -> dt.datetime:
 
 
 def _reachable(instant: dt.datetime, pointer: str) -> dt.datetime:
-    if instant.year > _LAST_YEAR:
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
         raise _too_far(pointer)
     return instant
 
 
 def _too_far(pointer: str) -> RequestRefused:
     return refused(
-        Layer.FACADE, "REQUEST_INVALID", f"the clock moves at most to the year {_LAST_YEAR}", pointer=pointer
+        Layer.FACADE,
+        "REQUEST_INVALID",
+        f"the clock moves within the years {_FIRST_YEAR} to {_LAST_YEAR}",
+        pointer=pointer,
     )
 
 

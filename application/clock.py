@@ -39,9 +39,21 @@ class ClockOffsetStore(Protocol):
 
     def write(self, offset: dt.timedelta) -> None: ...
 
+    def recorded_until(self) -> dt.datetime | None:
+        """The latest instant at which something was recorded; None: nothing was yet."""
+        ...
+
 
 class ClockOffsetForbiddenError(PermissionError):
     """A production environment accepts no clock offset (PLT-050)."""
+
+
+class ClockBehindRecordsError(ValueError):
+    """The clock would show a time before `until`, the instant of the last record."""
+
+    def __init__(self, until: dt.datetime) -> None:
+        super().__init__(f"the clock does not go back behind the last record, of {until.isoformat()}")
+        self.until = until
 
 
 class SystemClock:
@@ -106,8 +118,16 @@ class MovableClock:
         self._offset, self._read_at = offset, time.monotonic()
 
     def set_now(self, instant: dt.datetime) -> None:
-        """Move the clock so that it shows `instant` now. Raises ClockOffsetForbiddenError in production."""
-        self.set_offset(_utc(instant) - self._base.now())
+        """Move the clock so that it shows `instant` now.
+
+        Raises ClockOffsetForbiddenError in production, ClockBehindRecordsError for an instant before the last record.
+        """
+        instant = _utc(instant)
+        if not self._production and instant < self.now():
+            until = self._store.recorded_until()
+            if until is not None and instant < until:
+                raise ClockBehindRecordsError(until)
+        self.set_offset(instant - self._base.now())
 
     def _current_offset(self) -> dt.timedelta:
         moment = time.monotonic()

@@ -19,6 +19,15 @@ class PostgresClockOffset:
             row = connection.execute("SELECT clock_offset FROM clock_offset").fetchone()
         return dt.timedelta() if row is None else row[0]
 
+    def recorded_until(self) -> dt.datetime | None:
+        """The latest instant of an event or of a checkpoint over events; None for an empty log."""
+        with self._database.writing() as connection:
+            row = connection.execute(
+                "SELECT greatest((SELECT max(recorded_at) FROM event),"
+                " (SELECT max(taken_at) FROM chain_checkpoint WHERE streams > 0))"
+            ).fetchone()
+        return None if row is None else row[0]
+
     def write(self, offset: dt.timedelta) -> None:
         with self._database.writing() as connection:
             connection.execute(

@@ -231,6 +231,7 @@ class Offset:
 
     def __init__(self) -> None:
         self.offset = dt.timedelta()
+        self.until: dt.datetime | None = None
 
     def read(self) -> dt.timedelta:
         return self.offset
@@ -238,36 +239,51 @@ class Offset:
     def write(self, offset: dt.timedelta) -> None:
         self.offset = offset
 
+    def recorded_until(self) -> dt.datetime | None:
+        return self.until
+
 
 class TestSandboxClock:
     """POST /v1/sandbox/clock."""
 
     @pytest.fixture
-    def movable(self, make_api: MakeApi, api: Api) -> Api:
-        clock = MovableClock(Offset(), production=False, base=api.clock)
+    def offset(self) -> Offset:
+        return Offset()
+
+    @pytest.fixture
+    def movable(self, make_api: MakeApi, api: Api, offset: Offset) -> Api:
+        clock = MovableClock(offset, production=False, base=api.clock)
         return make_api(sandbox_clock=clock)
 
     def move(self, api: Api, body: Any) -> Any:
         return api.client.post("/v1/sandbox/clock", json=body, headers=api.headers("BOF"))
 
     @pytest.mark.rule("PLT-050")
-    def test_the_clock_moves_forward_by_a_step_or_to_an_instant(self, movable: Api) -> None:
+    def test_the_clock_moves_by_a_step_or_to_an_instant(self, movable: Api) -> None:
         answer = movable.client.get("/v1/sandbox/clock", headers=movable.headers("BOF")).json()
         assert answer == {"now": "2025-03-01T12:00:00Z", "offset_s": 0}
         assert self.move(movable, {"advance": {"days": 1, "hours": 2}}).json()["now"] == "2025-03-02T14:00:00Z"
         moved = self.move(movable, {"now": "2025-04-01T02:00:00-05:00"}).json()
         assert moved == {"now": "2025-04-01T07:00:00Z", "offset_s": 31 * 86_400 - 5 * 3600}
 
+    @pytest.mark.rule("PLT-023", "PLT-050")
+    def test_the_clock_goes_back_but_not_behind_what_is_recorded(self, movable: Api, offset: Offset) -> None:
+        assert self.move(movable, {"now": "2024-02-29T00:00:00Z"}).json()["now"] == "2024-02-29T00:00:00Z"
+        offset.until = dt.datetime(2024, 2, 28, tzinfo=dt.UTC)
+        self.move(movable, {"now": "2024-02-28T00:00:00Z"})
+        document = problem(self.move(movable, {"now": "2024-02-27T23:59:59Z"}), 400, "REQUEST_INVALID")
+        assert "2024-02-28T00:00:00+00:00" in document["detail"]
+
     @pytest.mark.parametrize(
         "body",
         [
             {},
             [],
-            {"now": "2025-02-28T00:00:00Z"},
             {"now": "2025-04-01"},
             {"now": "2025-04-01T02:00:00"},
             {"now": "2025-13-01T02:00:00Z"},
             {"now": 7},
+            {"now": "1969-12-31T23:59:59Z"},
             {"now": "2201-01-01T00:00:00Z"},
             {"advance": {}},
             {"advance": {"weeks": 1}},

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from application.clock import (
+    ClockBehindRecordsError,
     ClockOffsetForbiddenError,
     ManualClock,
     MovableClock,
@@ -21,6 +22,8 @@ from application.clock import (
 )
 from infrastructure.postgres.clock import PostgresClockOffset
 from infrastructure.postgres.database import Database
+from tests.conftest import Units
+from tests.infrastructure.sample import TILL, TillOpened
 
 NOON = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
 
@@ -28,12 +31,16 @@ NOON = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
 class _Offset:
     def __init__(self) -> None:
         self.offset = dt.timedelta()
+        self.until: dt.datetime | None = None
 
     def read(self) -> dt.timedelta:
         return self.offset
 
     def write(self, offset: dt.timedelta) -> None:
         self.offset = offset
+
+    def recorded_until(self) -> dt.datetime | None:
+        return self.until
 
 
 @pytest.mark.rule("PLT-E12")
@@ -81,6 +88,24 @@ def test_the_sandbox_clock_is_moved_for_all_processes_of_the_environment(databas
     assert one.now() == other.now() == dt.datetime(2026, 1, 1, 1, tzinfo=dt.UTC)
     other.set_offset(dt.timedelta(days=-1))
     assert one.now() == NOON + dt.timedelta(hours=1) - dt.timedelta(days=1)
+
+
+@pytest.mark.rule("PLT-023", "PLT-050")
+def test_the_clock_goes_back_to_any_day_before_something_is_recorded_and_then_not_behind_it(
+    database: Database, unit_of_work: Units
+) -> None:
+    clock = MovableClock(PostgresClockOffset(database), production=False, base=unit_of_work.clock)
+    recorded = unit_of_work.clock.now()
+    long_ago = dt.datetime(2020, 2, 29, tzinfo=dt.UTC)
+    clock.set_now(long_ago)
+    assert clock.now() == long_ago
+    unit_of_work.write(lambda unit: unit.append(TILL, "T1", [TillOpened(name="Till", currency="USD")]))
+    clock.set_now(recorded + dt.timedelta(days=2))
+    clock.set_now(recorded + dt.timedelta(days=1))
+    with pytest.raises(ClockBehindRecordsError) as refusal:
+        clock.set_now(recorded - dt.timedelta(seconds=1))
+    assert refusal.value.until >= recorded
+    assert clock.now() == recorded + dt.timedelta(days=1)
 
 
 def test_between_two_looks_at_the_store_the_offset_stays() -> None:

@@ -287,3 +287,13 @@ def test_an_empty_log_has_a_checkpoint_too(database: Database, unit_of_work: Uni
     assert empty == Checkpoint(DAY, unit_of_work.clock.now(), 0, hashlib.sha256().digest())
     _fill(unit_of_work, "T1", 1)
     assert take_checkpoint(database, DAY + dt.timedelta(days=1), unit_of_work.clock.now()).streams == 1
+
+
+@pytest.mark.rule("PLT-024")
+def test_a_checkpoint_over_nothing_stays_intact_when_a_sandbox_goes_back_behind_it(
+    database: Database, unit_of_work: Units
+) -> None:
+    empty = take_checkpoint(database, DAY, unit_of_work.clock.now())
+    _fill(unit_of_work, "T1", 1)
+    earlier = take_checkpoint(database, DAY - dt.timedelta(days=365), unit_of_work.clock.now())
+    assert [check_checkpoint(database, one) for one in (earlier, empty)] == [[], []]
