@@ -11,6 +11,7 @@ from pydantic import Field
 
 from application.calendars import load_calendars
 from application.command import Command, CurrencyCode, Identifier, Outcome, Part, command, handles
+from application.invoicing_start import first_start_events, start_set, start_terms
 from application.products import require_currency
 from application.register import Directory, ItemRegister, Placements
 from application.unit_of_work import Loaded, UnitOfWork
@@ -26,7 +27,6 @@ from domain.accounts.account import (
     Channel,
     InvoicingFrequencyChanged,
     InvoicingScheduleConfigured,
-    InvoicingStartDateSet,
     ModalityChangeRequired,
     PayorAssigned,
     Preferences,
@@ -51,7 +51,7 @@ from domain.accounts.lifecycle import (
 from domain.accounts.numbering import NumberClass, account_number, normalised, number_class
 from domain.calendar.billing_calendars import assignable, calendar_of_new_account
 from domain.calendar.frequency import Frequency
-from domain.calendar.invoicing_start import manual_start_problems
+from domain.calendar.invoicing_start import InvoicingStart, manual_start_problems
 from domain.calendar.periods import InvoicingGrid
 from domain.calendar.schedule import DueDayMode, GenerationOption, TimeUnit, Timing
 from domain.calendar.transitions import ScheduleChange, ScheduleFacts, change_gaps, configure, requires_modality_change
@@ -701,10 +701,9 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
     configured = unit.append(ACCOUNT, account.identifier, events)
     state = configured.state
     reached = _reach_members(unit, account.identifier, state.schedule_version, events)
-    if state.grid is None and state.earliest_effective_date is not None:
-        start = state.earliest_effective_date
-        first = InvoicingStartDateSet(number=state.number, date=start, manual=False, frequency=state.frequency)
-        unit.append(ACCOUNT, account.identifier, [first])
+    first = first_start_events(unit, state)
+    if first:
+        unit.append(ACCOUNT, account.identifier, first)
     return Outcome(
         {
             "account": account.identifier,
@@ -758,15 +757,8 @@ def set_invoicing_start_date(command: SetInvoicingStartDate, unit: UnitOfWork) -
             command.date, account.state.earliest_effective_date, invoice_exists=bool(account.state.live_periods())
         )
     )
-    unit.append(
-        ACCOUNT,
-        account.identifier,
-        [
-            InvoicingStartDateSet(
-                number=account.identifier, date=command.date, manual=True, frequency=account.state.frequency
-            )
-        ],
-    )
+    start = InvoicingStart(command.date, manual=True)
+    unit.append(ACCOUNT, account.identifier, [start_set(account.state, start, start_terms(unit, account.state))])
     return Outcome({"account": account.identifier, "date": command.date.isoformat()})
 
 

@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from application.command import AmountText, Command, Identifier, Outcome, Part, command, handles
+from application.invoicing_start import earliest_effective_date_events
 from application.pricing import terms_of_accounts
 from application.register import Directory, ItemRegister, PendingLetters, Placements
 from application.reprocessing import ReprocessingUnit, StillFailingError
-from application.setups import earliest_effective_date_events, load_policy
+from application.setups import load_policy
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated
 from domain.accounts.bill_type import BillType
@@ -804,7 +805,7 @@ def apply_new_business(command: ApplyNewBusiness, unit: UnitOfWork) -> Outcome:
     if member.state.exists and command.effective_date is not None:
         for placement in member.state.placements:
             account = unit.load(ACCOUNT, placement.account)
-            events = earliest_effective_date_events(account.state, command.effective_date)
+            events = earliest_effective_date_events(unit, account.state, command.effective_date)
             if events:
                 unit.append(ACCOUNT, placement.account, events)
     return outcome
@@ -1050,7 +1051,7 @@ def _make_individual_direct(
             MasterPolicyAssociated(number=account.number, master_policy=policy, setup_ref="", effective_date=effective)
         )
     if command.effective_date is not None:
-        events += earliest_effective_date_events(account, command.effective_date)
+        events += earliest_effective_date_events(unit, account, command.effective_date, moved_member=True)
     if events:
         unit.append(ACCOUNT, account.number, events)
 

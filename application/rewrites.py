@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from application.invoices import discard
+from application.invoicing_start import start_terms
 from application.payroll import shift_with_rewrite
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import (
@@ -20,14 +21,13 @@ from domain.accounts.account import (
     InvoicingStartDateReset,
     PeriodRecord,
 )
-from domain.calendar.invoicing_start import AlignmentRule, InvoicingStart, StartAfterProduct, after_rewrite
+from domain.calendar.invoicing_start import InvoicingStart, StartAfterProduct, after_rewrite
 from domain.errors import Refusal
 from domain.invoices.invoice import INVOICE, GenerationSource, check_discardable
 from domain.products.master_policy import MASTER_POLICY, MasterPolicy
 
 #: Why invoices of a rewritten policy are discarded (INV-131).
 REWRITE = "REWRITE"
-_RULE = AlignmentRule()
 
 
 def restart_invoicing(unit: UnitOfWork, policy: MasterPolicy, accounts: Sequence[str]) -> list[dict[str, object]]:
@@ -44,7 +44,15 @@ def restart_invoicing(unit: UnitOfWork, policy: MasterPolicy, accounts: Sequence
         if old is None or new == old or account.grid is None or account.invoicing_start is None:
             continue
         current = InvoicingStart(account.invoicing_start, account.invoicing_start_manual)
-        start = after_rewrite(current, account.grid, account.earliest_day or account.invoicing_start, new, _RULE)
+        terms = start_terms(unit, account)
+        start = after_rewrite(
+            current,
+            account.grid,
+            account.earliest_day or account.invoicing_start,
+            new,
+            terms.rule,
+            month_end_sticky=terms.month_end_sticky,
+        )
         outdated = [one for one in account.live_periods() if _is_outdated(one, current.day, start)]
         discarded, failed = _discard(unit, number, [one.invoice for one in outdated if one.invoice is not None])
         events: list[object] = [EarliestEffectiveDateChanged(number=number, date=new)]
@@ -55,7 +63,7 @@ def restart_invoicing(unit: UnitOfWork, policy: MasterPolicy, accounts: Sequence
                     old=current.day,
                     date=start.start.day,
                     frequency=account.frequency,
-                    month_end_sticky=account.grid.sticky,
+                    month_end_sticky=start.grid.sticky,
                 )
             )
         after = unit.append(ACCOUNT, number, events).state

@@ -9,14 +9,13 @@ from typing import Annotated
 from pydantic import Field
 
 from application.command import Command, Identifier, Outcome, Part, command, handles
+from application.invoicing_start import earliest_effective_date_events
 from application.register import Directory
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import (
     ACCOUNT,
     Account,
     BillTypeAssigned,
-    EarliestEffectiveDateChanged,
-    InvoicingStartDateSet,
     MasterPolicyAssociated,
 )
 from domain.accounts.bill_type import AllocationMode, BillType
@@ -34,13 +33,10 @@ from domain.accounts.setup import (
     issue,
 )
 from domain.calendar.frequency import Frequency
-from domain.calendar.invoicing_start import AlignmentRule, InvoicingStart, derived_start
 from domain.customers.customer import CUSTOMER
 from domain.errors import refuse, refuse_if_any
 from domain.products.master_policy import MASTER_POLICY, MasterPolicy, MasterPolicySetupIssued
 
-#: `invoicing_start.alignment` where nothing else is configured (CAL-039).
-NO_ALIGNMENT = AlignmentRule()
 _PER_CLASS_BILL_TYPES = frozenset({BillType.LIST_BILL, BillType.SELF_BILL})
 
 
@@ -262,7 +258,7 @@ def issue_billing_setup(command: IssueBillingSetup, unit: UnitOfWork) -> Outcome
         ],
     )
     for number in issued.accounts:
-        unit.append(ACCOUNT, number, _association(accounts[number].state, setup.state, policy.state))
+        unit.append(ACCOUNT, number, _association(unit, accounts[number].state, setup.state, policy.state))
     return Outcome({"setup_ref": command.setup_ref, "revision": issued.revision, "accounts": list(issued.accounts)})
 
 
@@ -280,7 +276,7 @@ def _candidate(account: Account, with_address: set[str]) -> CandidateAccount:
     )
 
 
-def _association(account: Account, setup: Setup, policy: MasterPolicy) -> list[object]:
+def _association(unit: UnitOfWork, account: Account, setup: Setup, policy: MasterPolicy) -> list[object]:
     """Bill type on first use, the tie to the policy, and the invoicing start from the earliest effective date."""
     events: list[object] = []
     if account.bill_type is None:
@@ -296,30 +292,7 @@ def _association(account: Account, setup: Setup, policy: MasterPolicy) -> list[o
                 effective_date=policy.effective_date,
             )
         )
-    return events + earliest_effective_date_events(account, policy.effective_date)
-
-
-def earliest_effective_date_events(
-    account: Account, effective: dt.date, rule: AlignmentRule = NO_ALIGNMENT
-) -> list[object]:
-    """The account's earliest effective date, and its invoicing start while nothing was invoiced (CAL-038 to 041)."""
-    known = account.earliest_effective_date
-    if known is not None and known <= effective:
-        return []
-    events: list[object] = [EarliestEffectiveDateChanged(number=account.number, date=effective)]
-    if account.periods or account.schedule is None or account.schedule.frequency is None:
-        return events
-    current = None
-    if account.invoicing_start is not None:
-        current = InvoicingStart(account.invoicing_start, account.invoicing_start_manual)
-    start = derived_start(current, effective, account.schedule.frequency, rule)
-    if start != current:
-        events.append(
-            InvoicingStartDateSet(
-                number=account.number, date=start.day, manual=start.manual, frequency=account.schedule.frequency
-            )
-        )
-    return events
+    return events + earliest_effective_date_events(unit, account, policy.effective_date)
 
 
 @handles(StartBillingSetupUpdate)

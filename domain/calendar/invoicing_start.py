@@ -123,13 +123,21 @@ def after_product(
 
 
 def after_rewrite(
-    current: InvoicingStart, grid: InvoicingGrid, earliest: dt.date, earliest_effective: dt.date, rule: AlignmentRule
+    current: InvoicingStart,
+    grid: InvoicingGrid,
+    earliest: dt.date,
+    earliest_effective: dt.date,
+    rule: AlignmentRule,
+    *,
+    month_end_sticky: bool | None = None,
 ) -> StartAfterProduct:
     """Set the ISD again from the EED after a master policy rewrite; a manual ISD ends (CAL-042).
 
     A changed ISD rebuilds the whole grid with the frequency in force and ends former sequences; otherwise it stays.
+    `month_end_sticky` goes for a rebuilt grid (CAL-046); None: as the present one.
     """
     start = InvoicingStart(rule.start_for(earliest_effective, grid.frequency))
     if start.day == current.day:
         return StartAfterProduct(start, grid, earliest)
-    return StartAfterProduct(start, InvoicingGrid.starting(start.day, grid.frequency, grid.sticky), start.day)
+    sticky = grid.sticky if month_end_sticky is None else month_end_sticky
+    return StartAfterProduct(start, InvoicingGrid.starting(start.day, grid.frequency, sticky), start.day)

@@ -14,11 +14,17 @@ from domain.premium.timeline import Timeline
 def modal_periods(
     timeline: Timeline, accounts: Mapping[str, AccountTerms], first: dt.date, end: dt.date
 ) -> list[ModalPeriod]:
-    """The modal periods that share a day with [first, end); none when no account in `accounts` bills the record."""
+    """The modal periods that share a day with [first, end); none when no account in `accounts` bills the record.
+
+    They stick to month ends or not as the grid of the account that bills the record last does (CAL-046, CAL-101).
+    """
     modalities = tuple(_modalities(timeline, accounts))
     if not modalities:
         return []
-    grid = ModalGrid(timeline.terms.anchor, modalities, timeline.terms.term_expiration)
+    sticky = next(
+        accounts[one.account].invoicing.sticky for one in reversed(timeline.segments) if one.account in accounts
+    )
+    grid = ModalGrid(timeline.terms.anchor, modalities, timeline.terms.term_expiration, sticky)
     return list(grid.periods_between(first, end))
 
 

@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 
-from domain.accounts.account import BillingAccountUpdated, InvoicingScheduleConfigured, SeasonalGapsChanged
+from domain.accounts.account import (
+    BillingAccountUpdated,
+    InvoicingScheduleConfigured,
+    InvoicingStartDateSet,
+    SeasonalGapsChanged,
+)
 from infrastructure.postgres.command_records import lock_number
-from tests.scenarios.billing import discard, generate
+from tests.scenarios.billing import discard, generate, lines
 from tests.scenarios.conftest import World
+from tests.scenarios.premiums import given, individual_account
+from tests.scenarios.test_calendar_screens import preview, spans
+
+_ITEMS = "query ($i: String!) { invoice(number: $i) { items { nodes { coveredFrom coveredTo } } } }"
+_MODAL = """query ($m: String!) { modalPeriods(memberRecord: $m, from: "2025-04-30", to: "2025-07-01") { from to } }"""
 
 _WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
@@ -99,3 +109,90 @@ def test_a_saved_schedule_tells_that_the_account_was_updated(world: World) -> No
     world.do("UpdateInvoicePreferences", account=account, content_type="SUMMARY")
     last = world.events(BillingAccountUpdated)[-1]
     assert (last.schedule_version, last.preferences.content_type) == (None, "SUMMARY")
+
+
+def parameter(world: World, name: str, value: Any, **keys: str) -> None:
+    """Set a parameter from today on, for the system or for the keys."""
+    world.do("SetParameter", name=name, value=value, keys=keys)
+
+
+def billed_from(world: World, number: int, start: str, frequency: str = "MONTHLY") -> str:
+    """A group of its own, billed from a day on; its account."""
+    policy = world.policy("C-1", f"MP-{number}", start=start)
+    schedule = {"frequency": frequency, "due_day_mode": "PERIOD_START_OFFSET"}
+    account = world.account("C-1", in_single_bill_setup=True, schedule=schedule)
+    world.setup(policy, account)
+    return account
+
+
+@pytest.mark.rule("CAL-039", "CAL-038")
+def test_invoicing_starts_where_the_parameter_aligns_it(world: World) -> None:
+    world.on("2024-12-20")
+    world.calendar()
+    world.sponsor()
+    plain = billed_from(world, 1, "2025-01-16")
+    parameter(world, "invoicing_start.alignment", "MONTH_START", frequency_category="PERIOD")
+    parameter(world, "invoicing_start.alignment", "WEEK_START", frequency_category="CYCLE")
+    parameter(world, "invoicing_start.alignment_weekday", 7)
+    monthly, weekly = billed_from(world, 2, "2025-01-16"), billed_from(world, 3, "2025-01-16", "WEEKLY")
+    assert spans(preview(world, plain, 1)) == [("2025-01-16", "2025-02-15")]
+    assert spans(preview(world, monthly, 2)) == [("2025-01-01", "2025-01-31"), ("2025-02-01", "2025-02-28")]
+    assert spans(preview(world, weekly, 1)) == [("2025-01-12", "2025-01-18")]
+    world.member("MP-2", "MR-1", start="2025-01-16")
+    invoice = generate(world, monthly)
+    assert lines(world, monthly, invoice) == [("CHARGE", "MR-1", "LIFE", "100.00")]
+    [item] = world.query(_ITEMS, i=invoice)["invoice"]["items"]["nodes"]
+    assert (item["coveredFrom"], item["coveredTo"]) == ("2025-01-16", "2025-02-15")
+
+
+@pytest.mark.rule("CAL-039", "CAL-042")
+def test_a_rewrite_aligns_the_start_too(world: World) -> None:
+    world.on("2024-12-20")
+    world.calendar()
+    world.sponsor()
+    account = billed_from(world, 1, "2025-01-16")
+    parameter(world, "invoicing_start.alignment", "MONTH_START", account=account)
+    assert spans(preview(world, account, 1)) == [("2025-01-16", "2025-02-15")]  # a parameter moves no grid
+    world.do(
+        "ApplyMasterPolicyTransaction", transaction_id="RW-1", master_policy="MP-1", type="REWRITE",
+        effective_date="2025-02-10",
+    )  # fmt: skip
+    assert spans(preview(world, account, 1)) == [("2025-02-01", "2025-02-28")]
+
+
+@pytest.mark.rule("CAL-046", "CAL-101")
+def test_periods_stick_to_month_ends_as_the_parameter_of_the_account_says(world: World) -> None:
+    world.on("2025-01-02")
+    world.calendar()
+    world.sponsor()
+    sticky = billed_from(world, 1, "2025-04-30")
+    parameter(world, "period.month_end_sticky", False)
+    loose = billed_from(world, 2, "2025-04-30")
+    assert [one["from"] for one in preview(world, sticky, 3)] == ["2025-04-30", "2025-05-31", "2025-06-30"]
+    assert [one["from"] for one in preview(world, loose, 3)] == ["2025-04-30", "2025-05-30", "2025-06-30"]
+    world.member("MP-2", "MR-2", start="2025-04-30")
+    found = world.query(_MODAL, m="MR-2")["modalPeriods"]
+    assert [one["from"] for one in found] == ["2025-04-30", "2025-05-30", "2025-06-30"]
+    parameter(world, "period.month_end_sticky", True, account=loose)
+    world.do("SetInvoicingStartDate", account=loose, date="2025-02-28")
+    assert [one["from"] for one in preview(world, loose, 2)] == ["2025-02-28", "2025-03-31"]
+
+
+@pytest.mark.rule("CAL-041", "CAL-038")
+def test_a_moved_member_opens_earlier_periods_and_never_moves_the_start(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    for member in ("MR-1", "MR-2"):
+        world.member(policy, member)
+    direct = individual_account(world)
+    move = {"type": "PORTABILITY", "account": direct, "modality": "MONTHLY"}
+    given("MoveMemberToIndividualDirect", world, "MR-1", "2025-03-10", **move)
+    assert spans(preview(world, direct, 1)) == [("2025-03-10", "2025-04-09")]
+    given("MoveMemberToIndividualDirect", world, "MR-2", "2025-01-25", **move)
+    assert [one["from"] for one in preview(world, direct, 3)] == ["2025-01-10", "2025-02-10", "2025-03-10"]
+    assert {one["anchor"] for one in preview(world, direct, 3)} == {"2025-03-10"}
+    [start] = [one for one in world.events(InvoicingStartDateSet) if one.number == direct]
+    assert start.date.isoformat() == "2025-03-10"
+    first = world.do("GenerateInvoice", account=direct, confirmed=True)
+    assert (first["period_start"], first["period_end"]) == ("2025-01-10", "2025-02-09")
+    world.check(direct)
