@@ -23,7 +23,7 @@ from api.services import Services
 from application.command import Principal
 from application.dispatch import Layer
 from application.security import Credentials, NotAuthenticatedError
-from domain.platform.privileges import PORTAL
+from domain.platform.privileges import is_portal_user
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,8 +66,7 @@ class Edge:
         rates = self.services.settings.rates
         if principal.kind != "USER":
             return "MACHINE", rates.machine
-        portal = bool(principal.roles) and principal.roles <= set(PORTAL)
-        return ("PORTAL", rates.portal) if portal else ("USER", rates.user)
+        return ("PORTAL", rates.portal) if is_portal_user(principal.roles) else ("USER", rates.user)
 
     def limit(self, key: str, kind: str, per_minute: int) -> None:
         """Take one request from the key's rate (PLT-096). Raises RATE_LIMITED."""

@@ -120,9 +120,14 @@ class ScopeGuard(Guard):
         # Locked before they are read, as the handlers do it: what is read here is what they decide on.
         unit.lock(*(f"account:{account}" for place in places for account in place.accounts))
         tree = _Tree(unit, frozenset(scope))
-        refuse_if_any(
-            [problem for one, place in zip(named, places, strict=True) for problem in _problems(one, place, tree)]
-        )
+        problems = []
+        for one, place in zip(named, places, strict=True):
+            covered = _covered(place, tree)
+            if not any(covered):
+                problems.append(_unknown(one))
+            elif one.member == "payment" and not all(covered):
+                raise _beyond_scope()
+        refuse_if_any(problems)
 
 
 class _Tree:
@@ -155,15 +160,16 @@ class _Tree:
         return False
 
 
-def _problems(one: _Named, place: _Place, tree: _Tree) -> Iterator[Problem]:
-    """The problem of an object outside the scope; of one that lies only partly in it, if all of it is needed."""
+def _covered(place: _Place, tree: _Tree) -> list[bool]:
+    """For every part of an object whether it lies in the scope; nothing for an unknown one."""
     covered = [tree.covers_account(account) for account in place.accounts]
-    covered += [tree.covers(customer) for customer in place.customers]
-    if not any(covered):
-        code, what, _ = _KINDS[one.member]
-        yield Problem(code, f"there is no such {what}", pointer=one.pointer)
-    elif one.member == "payment" and not all(covered):
-        raise _beyond_scope()
+    return covered + [tree.covers(customer) for customer in place.customers]
+
+
+def _unknown(one: _Named) -> Problem:
+    """The problem of an object outside the scope: the one of an unknown object."""
+    code, what, _ = _KINDS[one.member]
+    return Problem(code, f"there is no such {what}", pointer=one.pointer)
 
 
 def _beyond_scope() -> Refusal:
@@ -189,11 +195,17 @@ def _named_in(part: BaseModel, pointer: str = "") -> Iterator[_Named]:
 
 def outside(unit: UnitOfWork, scope: Collection[str], named: Mapping[str, str]) -> list[Problem]:
     """What of the named objects is unknown within a scope, for reads; `named` maps the kind of object (as a command's
-    member is called) to its identifier. Raises FORBIDDEN when nothing is named."""
+    member is called) to its identifier. An object that lies partly in the scope is known: whoever shows it leaves the
+    rest out (`covered_accounts`). Raises FORBIDDEN when nothing is named."""
     if not named:
         raise _beyond_scope()
     tree = _Tree(unit, frozenset(scope))
-    found: list[Problem] = []
-    for member, identifier in named.items():
-        found.extend(_problems(_Named(member, identifier, f"/{member}"), _KINDS[member][2](unit, identifier), tree))
-    return found
+    wanted = [_Named(member, identifier, f"/{member}") for member, identifier in named.items()]
+    return [_unknown(one) for one in wanted if not any(_covered(_KINDS[one.member][2](unit, one.identifier), tree))]
+
+
+def covered_accounts(unit: UnitOfWork, scope: Collection[str], accounts: Collection[str]) -> frozenset[str]:
+    """Those of the accounts whose owners lie in the scope."""
+    tree = _Tree(unit, frozenset(scope))
+    owners = {number: loaded.state.owner for number, loaded in unit.load_many(ACCOUNT, accounts).items()}
+    return frozenset(number for number, owner in owners.items() if tree.covers(owner))

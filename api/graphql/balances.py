@@ -49,13 +49,19 @@ def kind_of(row: dict[str, Any]) -> AccountKind | None:
     return account_kind(BillType(row["bill_type"]), mode)
 
 
+def figures_of(row: dict[str, Any]) -> tuple[int, int]:
+    """Due and unpaid, and the balance, of a row of the register: an account, or several of one kind and currency."""
+    buckets = Buckets(row["unapplied"], row["member_unapplied"], row["member_overpayment"])
+    due = due_and_unpaid(row["remaining_due"], row["open_credit"])
+    kind = kind_of(row)
+    return due, due - buckets.unapplied if kind is None else account_balance(kind, due, buckets)
+
+
 def balances_of(row: dict[str, Any]) -> AccountBalances:
     """The balances of a row of the register."""
     currency = row["currency"]
     buckets = Buckets(row["unapplied"], row["member_unapplied"], row["member_overpayment"])
-    due = due_and_unpaid(row["remaining_due"], row["open_credit"])
-    kind = kind_of(row)
-    balance = due - buckets.unapplied if kind is None else account_balance(kind, due, buckets)
+    due, balance = figures_of(row)
     return AccountBalances(
         due_and_unpaid=money(due, currency),
         remaining_due=money(row["remaining_due"], currency),

@@ -19,10 +19,11 @@ from strawberry.types.graphql import OperationType
 
 from api.failures import log, trace_of
 from api.graphql.context import Context
-from api.graphql.limits import TOKEN_LIMIT, check_limits, wanted_position
+from api.graphql.limits import TOKEN_LIMIT, check_limits, check_no_introspection, wanted_position
 from application.clock import Clock
 from application.command import Principal
 from domain.errors import Problem, Refusal, refuse
+from domain.platform.privileges import is_portal_user
 from projections.engine import ReadModels
 from projections.engine.session import DEFAULT_WAIT
 
@@ -52,6 +53,9 @@ class Executor:
             document = parse(request.query, max_tokens=TOKEN_LIMIT)
             _check_operation(document, request.operation)
             check_limits(document, request.variables)
+            portal = is_portal_user(principal.roles)
+            if portal:
+                check_no_introspection(document)
             position, wait = wanted_position(document, request.variables, request.operation)
             positions = [value for value in (request.min_position, position) if value is not None]
             waits = [value for value in (request.wait_ms, wait) if value is not None]
@@ -79,7 +83,7 @@ class Executor:
             return {"data": None, "errors": [_refused(refusal.problems)]}
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
-            answer["errors"] = [_told(error) for error in result.errors]
+            answer["errors"] = [_told(error, hints=not portal) for error in result.errors]
         answer["extensions"] = freshness
         return answer
 
@@ -97,8 +101,11 @@ def _check_operation(document: DocumentNode, name: str | None) -> None:
         raise refuse("REQUEST_INVALID", "only queries: what changes anything is a command", pointer="/query")
 
 
-def _told(error: Any) -> dict[str, Any]:
-    """An error as the caller sees it: refusals with their codes, misuse of the schema, and failures without detail."""
+def _told(error: Any, *, hints: bool = True) -> dict[str, Any]:
+    """An error as the caller sees it: refusals with their codes, misuse of the schema, and failures without detail.
+
+    Without `hints` a misspelt name is not answered with the names there are (PLT-097).
+    """
     cause = getattr(error, "original_error", None)
     told: dict[str, Any] = {}
     if isinstance(cause, Refusal):
@@ -106,7 +113,8 @@ def _told(error: Any) -> dict[str, Any]:
     elif isinstance(cause, psycopg.errors.QueryCanceled):
         told = _refused([Problem("QUERY_TOO_COMPLEX", "the query takes too long")])
     elif isinstance(error, GraphQLError) and (cause is None or isinstance(cause, GraphQLError | ValueError)):
-        told = _refused([Problem("REQUEST_INVALID", error.message)])
+        message = error.message if hints else error.message.partition(" Did you mean ")[0]
+        told = _refused([Problem("REQUEST_INVALID", message)])
     else:
         log.error("resolver_failed", **trace_of(cause))
         told = _refused([Problem("INTERNAL_ERROR", "the query failed")])

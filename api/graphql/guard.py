@@ -36,6 +36,8 @@ _NUMBERED: Final = {
     "memberRecord": "member_record",
     "masterPolicy": "master_policy",
 }
+#: Root fields that themselves leave out what is not visible, also when the object they start from is not.
+_PARTIAL: Final = frozenset({"consolidatedBilling"})
 #: Root fields that show nothing of any customer.
 _OPEN: Final = frozenset({"billingCalendar", "billingCalendars", "paymentPlan", "paymentPlans", "freshness"})
 
@@ -64,7 +66,7 @@ class InScope(BasePermission):
         from api.graphql.reading import reading  # the module of reads is built on this one's fields
 
         scope = info.context.principal.scope
-        if scope is None or info.field_name in _OPEN:
+        if scope is None or info.field_name in _OPEN | _PARTIAL:
             return True
         named = {kind: kwargs[name] for name, kind in _ARGUMENTS.items() if isinstance(kwargs.get(name), str)}
         if info.field_name in _NUMBERED:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import DocumentNode, FieldNode, FragmentDefinitionNode, IntValueNode, OperationDefinitionNode, VariableNode
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
 from graphql.language import FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
 
 from api.graphql.paging import DEFAULT_PAGE
@@ -76,6 +85,18 @@ def check_limits(document: DocumentNode, variables: Mapping[str, Any]) -> None:
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
             _Counting(fragments, variables).count(node.selection_set, 1, 1, DEFAULT_PAGE, ())
+
+
+def check_no_introspection(document: DocumentNode) -> None:
+    """For users of the portal, who are not told what else there is (PLT-097). Raises FORBIDDEN; `__typename` is free,
+    since it names only what was asked for anyway."""
+
+    class Looking(Visitor):
+        def enter_field(self, node: FieldNode, *_: Any) -> None:
+            if node.name.value in ("__schema", "__type"):
+                raise refuse("FORBIDDEN", "the schema is not shown to users of the portal", pointer="/query")
+
+    visit(document, Looking())
 
 
 def wanted_position(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import strawberry
@@ -26,6 +28,7 @@ from api.graphql.member_types import (
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
+from api.graphql.sight import require_all_visible, visible_accounts
 from application.invoices import members_of
 from application.members import invoiced_amounts
 from application.pricing import account_terms, terms_of_accounts
@@ -43,6 +46,7 @@ from domain.premium.charges import Charge as DomainCharge
 from domain.premium.explanation import explain_charge
 from domain.premium.modal_periods import modal_periods
 from domain.premium.timeline import Timeline
+from domain.premium.transactions import PolicyTransaction
 from domain.products.master_policy import (
     MASTER_POLICY,
     CascadeResult,
@@ -123,8 +127,10 @@ class MemberRecord:
     async def badges(self, info: strawberry.Info, on: dt.date | None = None) -> list[str]:
         return [str(badge) for badge in badges(await self._state(info.context), on or info.context.today())]
 
-    @strawberry.field(description="The accounts that bill it, in order.")
+    @strawberry.field(description="The visible accounts that bill it, in order (PLT-034).")
     async def placements(self, info: strawberry.Info) -> list[Placement]:
+        placed = placement_history(await self._state(info.context))
+        visible = visible_accounts(info.context, (one.account for one in placed))
         return [
             Placement(
                 account=one.account,
@@ -133,7 +139,8 @@ class MemberRecord:
                 direct=one.direct,
                 root_fallback=one.root_fallback,
             )
-            for one in placement_history(await self._state(info.context))
+            for one in placed
+            if one.account in visible
         ]
 
     @strawberry.field(description="The versions of its modal premium.")
@@ -145,21 +152,26 @@ class MemberRecord:
     )
     async def transactions(self, info: strawberry.Info) -> list[MemberTransaction]:
         state = await self._state(info.context)
-        return [transaction_of(one, state.currency) for one in transactions_in_order(state)]
+        return _visible_transactions(info.context, transactions_in_order(state), state.currency)
 
     @strawberry.field(description="What is not billed yet. Needs `anyb.view`.", permission_classes=[needs("anyb.view")])
     async def anyb(self, info: strawberry.Info) -> MemberAnyb:
-        return anyb_of(await self._state(info.context))
+        return _visible_anyb(info.context, await self._state(info.context))
 
     @strawberry.field(description="The position of its stream, for `expected_version`.")
     async def version(self, info: strawberry.Info) -> int:
         loaded = await info.context.state_of(MEMBER_RECORD, str(self.number))
         return 0 if loaded is None else int(loaded.version)
 
-    @strawberry.field(description="What happened to it, in order; `asOf` limits it to what was recorded by then.")
-    def history(
+    @strawberry.field(
+        description="What happened to it, in order; `asOf` limits it to what was recorded by then. Refused when"
+        " accounts outside the caller's scope bill it: the events name them."
+    )
+    async def history(
         self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
     ) -> Connection[Event]:
+        placed = placement_history(await self._state(info.context))
+        require_all_visible(info.context, (one.account for one in placed))
         return stream_history(info.context, [MEMBER_RECORD.stream(str(self.number))], first, after, as_of)
 
     async def _state(self, context: Context) -> RecordState:
@@ -278,6 +290,21 @@ def anyb_of(state: RecordState, as_of: dt.datetime | None = None) -> MemberAnyb:
         items=items,
         _as_of=as_of,
     )
+
+
+def _visible_transactions(
+    context: Context, found: Iterable[PolicyTransaction], currency: str
+) -> list[MemberTransaction]:
+    """Transactions, without the names of accounts that the caller does not see."""
+    shown = [transaction_of(one, currency) for one in found]
+    visible = visible_accounts(context, {one.account for one in shown if one.account is not None})
+    return [one if one.account in visible else replace(one, account=None) for one in shown]
+
+
+def _visible_anyb(context: Context, state: RecordState, as_of: dt.datetime | None = None) -> MemberAnyb:
+    """The same without accounts that the caller does not see."""
+    visible = visible_accounts(context, (one.account for one in state.anyb))
+    return anyb_of(replace(state, anyb=tuple(one for one in state.anyb if one.account in visible)), as_of)
 
 
 def history_of(context: Context, number: str, as_of: dt.datetime | None, all_versions: bool) -> list[ModalPremium]:
@@ -459,7 +486,9 @@ class MemberQueries:
         min_position: Position | None = None,
         wait_ms: int | None = None,
     ) -> Connection[ModalPremium]:
-        rows = history_of(info.context, member_record, as_of, all_versions)
+        told = history_of(info.context, member_record, as_of, all_versions)
+        visible = visible_accounts(info.context, (row.account for row in told))
+        rows = [row for row in told if row.account in visible]
         if on is not None:
             rows = [row for row in rows if row.effective_date <= on]
         if coverage is not None:
@@ -495,7 +524,7 @@ class MemberQueries:
             and (date_to is None or one.effective_date <= date_to)
         ]
         name = f"transactions {member_record} {type} {status} {date_from} {date_to} {descending} {as_of}"
-        return page_of(found, name, first, after, lambda one: transaction_of(one, state.currency))
+        return page_of(_visible_transactions(info.context, found, state.currency), name, first, after, lambda one: one)
 
     @read("modalhistory.view", "Records that wait for decisions on backed-off transactions, longest waiting first.")
     def roll_on_pending(
@@ -532,7 +561,7 @@ class MemberQueries:
         wait_ms: int | None = None,
     ) -> MemberAnyb:
         state = require_member(info.context, member_record, as_of)
-        found = anyb_of(state, as_of)
+        found = _visible_anyb(info.context, state, as_of)
         if account is not None:
             published = state.anyb_of(account)
             found.items = [item for item in found.items if item.account == account]

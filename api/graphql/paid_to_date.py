@@ -13,6 +13,7 @@ from api.graphql.guard import read
 from api.graphql.members import require_member
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
+from api.graphql.sight import visible_accounts
 from application.paid_to_date import Reckoned, account_paid_to_date, member_paid_to_date
 from domain.accounts.account import ACCOUNT
 from domain.errors import refuse
@@ -137,7 +138,7 @@ class PaidToDateQueries:
         if account is None:
             day = max(on or context.today(), record.effective_date)
             placed = placement_on(record.placements, day)
-            if placed is None:
+            if placed is None or placed.account not in visible_accounts(context, [placed.account]):
                 raise refuse("ENTITY_NOT_FOUND", "no account bills the member on the day", pointer="/on")
             number = placed.account
         else:

@@ -12,10 +12,11 @@ from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.scalars import Money, Position, money
+from api.graphql.sight import require_all_visible, visible_accounts
 from domain.errors import refuse
 from domain.payments.payment import PAYMENT
 from domain.payments.payment import PaymentRecord as RecordState
-from projections.register.reads import ALLOCATIONS, PAYMENTS, covered_invoices, records_of_payment
+from projections.register.reads import ALLOCATIONS, PAYMENTS, covered_invoices, parts_of_payments, records_of_payment
 
 _DAY = dt.timedelta(days=1)
 
@@ -38,6 +39,13 @@ class CoveredInvoice:
     period_start: dt.date = strawberry.field(description="The first day of its period.")
     period_end: dt.date = strawberry.field(description="The last day of its period.")
     applied: Money = strawberry.field(description="The amount on it.")
+
+
+@strawberry.type(description="Why and when a payment's money went to general suspense.")
+class Suspension:
+    reason: str = strawberry.field(description="The reason.")
+    date: dt.date = strawberry.field(description="The day.")
+    text: str | None = strawberry.field(description="What was said about it.")
 
 
 @strawberry.type(description="The part of a payment that lies on one account.")
@@ -68,6 +76,19 @@ class PaymentRecord:
     async def reference(self, info: strawberry.Info) -> str | None:
         details = (await self._state(info.context)).details
         return None if details is None else details.reference
+
+    @strawberry.field(description="Why its money is in general suspense, or was when it was reversed; null: it is not.")
+    async def suspension(self, info: strawberry.Info) -> Suspension | None:
+        found = (await self._state(info.context)).suspension
+        return None if found is None else Suspension(reason=found.reason, date=found.date, text=found.text)
+
+    @strawberry.field(
+        description="What of the payment lies on accounts outside the caller's scope, as one line `other accounts`;"
+        " null: nothing does."
+    )
+    async def other_accounts(self, info: strawberry.Info) -> Money | None:
+        context: Context = info.context
+        return _other_accounts(context, await _parts_of(context, self.payment))
 
     @strawberry.field(description="The position of its stream, for `expected_version`.")
     async def version(self, info: strawberry.Info) -> int:
@@ -113,10 +134,14 @@ class PaymentRecord:
             for row in rows or ()
         ]
 
-    @strawberry.field(description="What happened to it, in order; `asOf` limits it to what was recorded by then.")
-    def history(
+    @strawberry.field(
+        description="What happened to it, in order; `asOf` limits it to what was recorded by then. Refused when parts"
+        " of the payment lie outside the caller's scope: the events name them."
+    )
+    async def history(
         self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
     ) -> Connection[Event]:
+        require_all_visible(info.context, [part["account"] for part in await _parts_of(info.context, self.payment)])
         return stream_history(info.context, [PAYMENT.stream(str(self.record))], first, after, as_of)
 
     async def _state(self, context: Context) -> RecordState:
@@ -128,7 +153,26 @@ class PaymentRecord:
 @strawberry.type(description="A payment: the money that came in under one number, with its parts by account.")
 class Payment:
     number: strawberry.ID = strawberry.field(description="The payment number.")
-    records: list[PaymentRecord] = strawberry.field(description="Its parts, in the order of their creation.")
+    records: list[PaymentRecord] = strawberry.field(description="Its visible parts, in the order of their creation.")
+    other_accounts: Money | None = strawberry.field(
+        description="The sum of its parts on accounts outside the caller's scope, the line `other accounts`;"
+        " null: there are none."
+    )
+
+
+async def _parts_of(context: Context, payment: str) -> list[dict[str, Any]]:
+    """The parts of a payment, loaded together with those of the other payments of the answer."""
+    found = await context.batched("parts of payments", lambda keys: parts_of_payments(context.reads, keys), payment)
+    return found or []
+
+
+def _other_accounts(context: Context, parts: list[dict[str, Any]]) -> Money | None:
+    """The sum of the parts that the caller does not see (PLT-035); None when all are seen."""
+    visible = visible_accounts(context, (part["account"] for part in parts))
+    hidden = [part for part in parts if part["account"] not in visible]
+    if not hidden:
+        return None
+    return money(sum(part["amount"] for part in hidden), hidden[0]["currency"])
 
 
 def record_of(row: dict[str, Any]) -> PaymentRecord:
@@ -189,7 +233,12 @@ class PaymentQueries:
         rows = records_of_payment(info.context.reads, number.strip().upper())
         if not rows:
             return None
-        return Payment(number=strawberry.ID(rows[0]["payment"]), records=[record_of(row) for row in rows])
+        visible = visible_accounts(info.context, (row["account"] for row in rows))
+        return Payment(
+            number=strawberry.ID(rows[0]["payment"]),
+            records=[record_of(row) for row in rows if row["account"] in visible],
+            other_accounts=_other_accounts(info.context, rows),
+        )
 
     @read("payment.view", "The payment records of an account, the newest transaction first.")
     def payments(

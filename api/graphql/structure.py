@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from itertools import groupby
 from typing import Any
 
 import strawberry
 
 from api.graphql.accounts import BillingAccount, account_of
+from api.graphql.balances import figures_of
+from api.graphql.context import Context
 from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
-from api.graphql.scalars import Payload, Position
+from api.graphql.scalars import Money, Payload, Position, money
 from domain.accounts.setup import SETUP
 from domain.customers.customer import CUSTOMER
+from domain.errors import refuse
 from domain.members.dead_letter import DEAD_LETTER, DeadLetter
 from domain.products.master_policy import MASTER_POLICY
-from projections.register.reads import DEAD_LETTERS, accounts_below, accounts_owned_by
+from projections.register.reads import DEAD_LETTERS, accounts_below, accounts_owned_by, totals_below
 
 
 @strawberry.type(description="A postal address.")
@@ -127,10 +131,45 @@ def _letter(state: DeadLetter) -> KeptMessage:
     )
 
 
+@strawberry.type(description="What the active accounts of one currency owe and have together (ACC-096).")
+class ConsolidatedBalance:
+    currency: str = strawberry.field(description="ISO 4217 code.")
+    due_and_unpaid: Money = strawberry.field(description="Remaining due less open credit of their live invoices.")
+    anyb: Money = strawberry.field(description="Amendments not yet billed.")
+    account_balance: Money = strawberry.field(description="Due and unpaid less the money kept for them.")
+    calculated_at: dt.datetime = strawberry.field(description="When the oldest of the summed figures last changed.")
+
+
+def _consolidated(rows: list[dict[str, Any]]) -> list[ConsolidatedBalance]:
+    """The sums of accounts of all kinds, a currency each."""
+    found = []
+    for currency, several in groupby(rows, key=lambda row: str(row["currency"])):
+        summed = list(several)
+        figures = [figures_of(row) for row in summed]
+        found.append(
+            ConsolidatedBalance(
+                currency=currency,
+                due_and_unpaid=money(sum(due for due, _ in figures), currency),
+                anyb=money(sum(row["anyb"] for row in summed), currency),
+                account_balance=money(sum(balance for _, balance in figures), currency),
+                calculated_at=min(row["changed_at"] for row in summed),
+            )
+        )
+    return found
+
+
 @strawberry.type(description="An account in the consolidated view of a customer.")
 class ConsolidatedBilling:
     customer: str = strawberry.field(description="The customer.")
-    accounts: list[BillingAccount] = strawberry.field(description="The accounts of the customer and its units.")
+    accounts: list[BillingAccount] = strawberry.field(
+        description="The visible accounts of the customer and its units, the first 200 by number."
+    )
+    balances: list[ConsolidatedBalance] = strawberry.field(
+        description="What the visible active ones among them, all of them, owe and have, by currency (ACC-096)."
+    )
+    partial_scope: bool = strawberry.field(
+        description="Whether active accounts outside the caller's scope are left out (PLT-036)."
+    )
 
 
 @strawberry.type
@@ -157,12 +196,24 @@ class StructureQueries:
             address=address,
         )
 
-    @read("account.view", "All accounts of a customer and of the units below it.")
+    @read("account.view", "The accounts of a customer and of the units below it, with their sums by currency.")
     def consolidated_billing(
         self, info: strawberry.Info, customer: str, min_position: Position | None = None, wait_ms: int | None = None
     ) -> ConsolidatedBilling:
-        accounts = [account_of(row) for row in accounts_below(info.context.reads, customer)]
-        return ConsolidatedBilling(customer=customer, accounts=accounts)
+        context: Context = info.context
+        scope = context.principal.scope
+        accounts = accounts_below(context.reads, customer, scope)
+        totals = totals_below(context.reads, customer, scope)
+        visible = [row for row in totals if row["visible"]]
+        if scope is not None and not accounts:
+            # The guard's answer for an unknown customer: one without anything visible is no other (PLT-016).
+            raise refuse("CUSTOMER_NOT_FOUND", "there is no such customer", pointer="/owner")
+        return ConsolidatedBilling(
+            customer=customer,
+            accounts=[account_of(row) for row in accounts],
+            balances=_consolidated(visible),
+            partial_scope=len(visible) < len(totals),
+        )
 
     @read("product.view", "One master policy by its number; null when there is none.")
     def master_policy(

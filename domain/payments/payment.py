@@ -330,6 +330,7 @@ class PaymentSuspended:
     amount: int
     reason: str
     date: dt.date
+    text: str | None = None
 
 
 @event()
@@ -466,6 +467,15 @@ class SuspenseEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspension:
+    """Why and when the money went to general suspense, in the words of whoever sent it there (PAY-101)."""
+
+    reason: str
+    date: dt.date
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentRecord:
     """What decisions need to know of a record. All amounts in minor units.
 
@@ -500,6 +510,7 @@ class PaymentRecord:
     draft_versions: int = 0
     suspense: tuple[SuspenseEntry, ...] = ()
     explanation: Explanation | None = None
+    suspension: Suspension | None = None
 
     @property
     def known(self) -> RecordIdentity:
@@ -661,6 +672,7 @@ def _released(state: PaymentRecord, happened: PaymentReleased) -> PaymentRecord:
         state,
         phase=Phase.IN_FORCE,
         suspended=state.suspended - happened.suspended,
+        suspension=None,
         unapplied=state.unapplied + happened.amount,
         came_in=state.came_in + max(gained, 0),
         went_out=state.went_out + max(-gained, 0),
@@ -754,6 +766,7 @@ def _apply(state: PaymentRecord, happened: object) -> PaymentRecord:
                 phase=Phase.SUSPENDED,
                 unapplied=state.unapplied - happened.amount,
                 suspended=state.suspended + happened.amount,
+                suspension=Suspension(happened.reason, happened.date, happened.text),
             )
         case PaymentReleased():
             return _released(state, happened)

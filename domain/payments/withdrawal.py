@@ -138,7 +138,7 @@ def suspend(
             continue
         before = _emptied(record, items, guard.cancel, Cause.SUSPENSION, date, reason)
         unapplied = fold(record, before).unapplied
-        suspended = PaymentSuspended(record=record.known, amount=unapplied, reason=reason or "", date=date)
+        suspended = PaymentSuspended(record=record.known, amount=unapplied, reason=reason or "", date=date, text=text)
         events[record.known.record_id] = with_status(record, [*before, suspended], Cause.SUSPENSION, date, reason)
     return events
 

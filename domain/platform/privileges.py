@@ -58,6 +58,13 @@ _ROLE_LABELS: Final[dict[Role, str]] = {
 #: ADM to CMP: the staff of the billing departments.
 STAFF: Final[tuple[Role, ...]] = tuple(Role)[: tuple(Role).index(Role.COMPLIANCE_OFFICER) + 1]
 PORTAL: Final[tuple[Role, ...]] = (Role.GROUP_SPONSOR, Role.MEMBER)
+
+
+def is_portal_user(roles: Collection[str]) -> bool:
+    """Whether these are the roles of a user of the portal, who holds no other (PLT-096, PLT-097)."""
+    return bool(roles) and set(roles) <= set(PORTAL)
+
+
 #: Roles of machines, whose clients hold only what their integration needs.
 MACHINES: Final[tuple[Role, ...]] = (Role.POLICY_SYSTEM, Role.PAYMENT_HUB, Role.INTEGRATION_CLIENT, Role.SYSTEM)
 

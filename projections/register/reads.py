@@ -51,18 +51,46 @@ def accounts_owned_by(reads: Reads, customer: str) -> list[Row]:
     )
 
 
-def accounts_below(reads: Reads, customer: str) -> list[Row]:
-    """The first 200 accounts of a customer and of the units below it, by number."""
+_BELOW: Final = """
+    with recursive below as (
+        select customer from {customer} where customer = %(customer)s
+        union
+        select c.customer from {customer} as c join below on c.parent = below.customer
+    ), covered as (
+        select customer from {customer} where customer = any(%(scope)s::text[])
+        union
+        select c.customer from {customer} as c join covered on c.parent = covered.customer
+    ), seen as (
+        select a.*, %(scope)s::text[] is null or a.owner in (select customer from covered) as visible
+          from {account} as a join below on below.customer = a.owner
+    )
+"""
+
+
+def accounts_below(reads: Reads, customer: str, scope: Sequence[str] | None = None) -> list[Row]:
+    """The first 200 accounts of a customer and of the units below it, by number; with a scope those it covers."""
     return reads.fetch(
-        """
-        with recursive below as (
-            select customer from {customer} where customer = %(customer)s
-            union
-            select c.customer from {customer} as c join below on c.parent = below.customer
-        )
-        select a.* from {account} as a join below on below.customer = a.owner order by a.account limit %(most)s
+        _BELOW + "select * from seen where visible order by account limit %(most)s",
+        {"customer": customer, "scope": None if scope is None else list(scope), "most": _OWNED},
+    )
+
+
+def totals_below(reads: Reads, customer: str, scope: Sequence[str] | None = None) -> list[Row]:
+    """The active accounts of a customer and of the units below it, summed by currency and kind of account; `visible`
+    tells the rows that a scope covers (ACC-096, PLT-036)."""
+    return reads.fetch(
+        _BELOW
+        + """
+        select visible, currency, bill_type, allocation_mode, sum(remaining_due)::bigint as remaining_due,
+               sum(open_credit)::bigint as open_credit, sum(unapplied)::bigint as unapplied,
+               sum(member_unapplied)::bigint as member_unapplied,
+               sum(member_overpayment)::bigint as member_overpayment, sum(anyb)::bigint as anyb,
+               min(changed_at) as changed_at
+          from seen where status = 'ACTIVE'
+         group by visible, currency, bill_type, allocation_mode
+         order by currency, bill_type, allocation_mode
         """,
-        {"customer": customer, "most": _OWNED},
+        {"customer": customer, "scope": None if scope is None else list(scope)},
     )
 
 
@@ -276,6 +304,16 @@ def records_of_payment(reads: Reads, number: str) -> list[Row]:
     return reads.fetch(
         f"{_RECORD} where r.payment = %(number)s or r.record = %(number)s order by r.record", {"number": number}
     )
+
+
+def parts_of_payments(reads: Reads, payments: Sequence[str]) -> dict[str, list[Row]]:
+    """By payment, on which accounts its records lie and with what amounts."""
+    query = """
+        select r.payment, r.account, r.amount, a.currency
+          from {record} as r join {account} as a on a.account = r.account
+         where r.payment = any(%(payments)s) order by r.payment, length(r.record), r.record
+    """
+    return _grouped("payment", reads.fetch(query, {"payments": list(payments)}))
 
 
 def covered_invoices(reads: Reads, records: Sequence[str]) -> dict[str, list[Row]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.scenarios.conftest import World
@@ -150,6 +152,36 @@ def test_a_query_may_be_ten_levels_deep(world: World, levels: int, codes: set[st
     text = "{ secrets " * (levels - 1) + "{ secrets }" + " }" * (levels - 1)
     response = world.client.post("/v1/graphql", json={"query": text}, headers={"Authorization": f"Bearer {token}"})
     assert {error["extensions"]["code"] for error in response.json()["errors"]} == codes
+
+
+@pytest.mark.rule("PLT-097")
+def test_users_of_the_portal_are_not_shown_the_schema(world: World) -> None:
+    world.on("2024-12-20")
+    account, _ = world.group()
+    world.system.projector.catch_up()
+
+    def answer(text: str, *roles: str) -> dict[str, Any]:
+        token = world.system.issuer.token("sue", roles, scope_nodes=["C-1"], person="P-SUE")
+        headers = {"Authorization": f"Bearer {token}"}
+        found: dict[str, Any] = world.client.post("/v1/graphql", json={"query": text}, headers=headers).json()
+        return found
+
+    for text in (
+        "{ __schema { types { name } } }",
+        '{ __type(name: "Invoice") { name } }',
+        "query { ...A } fragment A on Query { freshness { position } hidden: __schema { queryType { name } } }",
+    ):
+        for roles in (["SPO"], ["MBR"], ["SPO", "MBR"]):
+            [error] = answer(text, *roles)["errors"]
+            assert error["extensions"]["code"] == "FORBIDDEN", (text, roles)
+        assert "errors" not in answer(text, "BOF"), text
+    own = answer(f'{{ billingAccount(number: "{account}") {{ __typename number }} }}', "SPO")
+    assert own["data"]["billingAccount"] == {"__typename": "BillingAccount", "number": account}
+    # Nor is a misspelt field answered with those there are.
+    misspelt = f'{{ billingAccount(number: "{account}") {{ nubmer }} }}'
+    assert "number" in answer(misspelt, "BOF")["errors"][0]["message"]
+    [error] = answer(misspelt, "SPO")["errors"]
+    assert (error["extensions"]["code"], "number" in error["message"]) == ("REQUEST_INVALID", False)
 
 
 def test_every_field_needs_its_privilege(world: World) -> None:
