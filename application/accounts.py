@@ -14,6 +14,7 @@ from application.command import Command, CurrencyCode, Identifier, Outcome, Part
 from application.invoicing_start import first_start_events, start_set, start_terms
 from application.products import require_currency
 from application.register import Directory, ItemRegister, Placements
+from application.schedule_parameters import schedule_defaults, schedule_parameters
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import (
     ACCOUNT,
@@ -54,7 +55,15 @@ from domain.calendar.frequency import Frequency
 from domain.calendar.invoicing_start import InvoicingStart, manual_start_problems
 from domain.calendar.periods import InvoicingGrid
 from domain.calendar.schedule import DueDayMode, GenerationOption, TimeUnit, Timing
-from domain.calendar.transitions import ScheduleChange, ScheduleFacts, change_gaps, configure, requires_modality_change
+from domain.calendar.schedule_validation import unfit_parameters
+from domain.calendar.transitions import (
+    ScheduleChange,
+    ScheduleFacts,
+    change_gaps,
+    configure,
+    generation_after_due_problems,
+    requires_modality_change,
+)
 from domain.customers.customer import CUSTOMER, Customer
 from domain.errors import Problem, refuse, refuse_if_any
 
@@ -432,7 +441,7 @@ def create_billing_account(command: CreateBillingAccount, unit: UnitOfWork) -> O
     events += schedule_events(draft, change)
     draft = ACCOUNT.fold(events)
     if command.activate:
-        refuse_if_any(activation_problems(draft, _activation_facts(unit, draft, change.problems)))
+        refuse_if_any(activation_problems(draft, _activation_facts(unit, draft)))
         events.append(BillingAccountActivated(number=number))
     account = unit.append(ACCOUNT, number, events)
     return Outcome({"account": number, "name": account.state.name, "status": account.state.status.value})
@@ -489,6 +498,7 @@ def schedule_facts(unit: UnitOfWork, account: Account, running: str | None = Non
     """What a schedule decision needs to know of the account; `running` is the process that runs on it (CAL-028)."""
     calendar = load_calendars(unit).state.find(account.calendar) if account.calendar else None
     live = account.live_periods()
+    today = unit.today(account.time_zone)
     return ScheduleFacts(
         bill_type=account.bill_type,
         active=account.active,
@@ -499,7 +509,20 @@ def schedule_facts(unit: UnitOfWork, account: Account, running: str | None = Non
         lead_time_days=calendar.number_of_days_ahead if calendar else None,
         seasonal_locked=bool(live),
         running_process=running,
+        defaults=schedule_defaults(unit, account, today),
+        parameters=schedule_parameters(unit, account.bill_type, today),
     )
+
+
+def unfit_schedule(unit: UnitOfWork, account: Account) -> tuple[str, ...]:
+    """The parameters of the account's schedule that are missing or no longer valid, for its activation (CAL-026)."""
+    facts = schedule_facts(unit, account)
+    unfit = unfit_parameters(
+        account.schedule, account.bill_type, lead_time_days=facts.lead_time_days, parameters=facts.parameters
+    )
+    if unfit or account.schedule is None or not generation_after_due_problems(account.schedule, facts):
+        return unfit
+    return ("generation_option",)
 
 
 def schedule_events(account: Account, change: ScheduleChange) -> list[object]:
@@ -552,13 +575,12 @@ def _saved(account: Account, change: ScheduleChange) -> list[object]:
     return [*schedule_events(account, change), updated]
 
 
-def _activation_facts(unit: UnitOfWork, account: Account, problems: Sequence[Problem]) -> ActivationFacts:
+def _activation_facts(unit: UnitOfWork, account: Account) -> ActivationFacts:
     owner = unit.load(CUSTOMER, account.owner).state
     payor = unit.load(CUSTOMER, account.payor).state if account.payor else None
     effective = payor or owner
     return ActivationFacts(
-        schedule_problems=problems,
-        schedule_complete=account.schedule is not None and account.schedule.complete and not problems,
+        unfit_schedule=unfit_schedule(unit, account),
         payor_given=payor is not None,
         payor_has_address=payor is not None and payor.address is not None,
         address_required=False,
@@ -572,7 +594,7 @@ def activate_billing_account(command: ActivateBillingAccount, unit: UnitOfWork) 
     account = load_account(unit, command.account)
     if account.state.status is not AccountStatus.DRAFT:
         raise refuse("STATE_INVALID", "only a draft account is activated", entity=account.identifier)
-    refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state, ())))
+    refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state)))
     unit.append(ACCOUNT, account.identifier, [BillingAccountActivated(number=account.identifier)])
     return Outcome({"account": account.identifier, "status": "ACTIVE"})
 
@@ -589,7 +611,7 @@ def update_invoice_preferences(command: UpdateInvoicePreferences, unit: UnitOfWo
         old.consolidated_statement if command.consolidated_statement is None else command.consolidated_statement,
         old.bill_by if command.bill_by is None else command.bill_by,
     )
-    facts = _activation_facts(unit, account.state, ())
+    facts = _activation_facts(unit, account.state)
     problems = delivery_problems(new.delivery_method, facts.has_email, facts.has_address)
     refuse_if_any(problems + bill_by_problems(new.bill_by))
     unit.append(ACCOUNT, account.identifier, [BillingAccountUpdated(number=account.identifier, preferences=new)])
@@ -630,7 +652,7 @@ def reopen_billing_account(command: ReopenBillingAccount, unit: UnitOfWork) -> O
     account = load_account(unit, command.account)
     if account.state.status is not AccountStatus.CLOSED:
         raise refuse("STATE_INVALID", "only a closed account is reopened", entity=account.identifier)
-    refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state, ())))
+    refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state)))
     unit.append(ACCOUNT, account.identifier, [BillingAccountReopened(number=account.identifier)])
     return Outcome({"account": account.identifier, "status": "ACTIVE"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import Account
@@ -14,18 +14,18 @@ def parameters_in_force(
     unit: UnitOfWork, names: tuple[str, ...], keys: Mapping[str, str], on: dt.date
 ) -> dict[str, Value]:
     """The values of several parameters for the same keys on a day, with one query."""
-    kinds = [parameter(name) for name in names]
-    identifiers = {one: kind.name for kind in kinds for one in identifiers_for(kind, keys)}
-    states = unit.load_many(PARAMETER, identifiers)
-    return {
-        name: value_in_force(
-            kind,
-            keys,
-            [loaded.state for one, loaded in states.items() if identifiers[one] == kind.name],
-            on,
-        ).value
-        for name, kind in zip(names, kinds, strict=True)
-    }
+    return dict(zip(names, values_in_force(unit, [(name, keys) for name in names], on), strict=True))
+
+
+def values_in_force(unit: UnitOfWork, wanted: Sequence[tuple[str, Mapping[str, str]]], on: dt.date) -> list[Value]:
+    """The value of each parameter for its keys on a day, in the order given, with one query."""
+    asked = [(parameter(name), keys) for name, keys in wanted]
+    identifiers = [identifiers_for(kind, keys) for kind, keys in asked]
+    states = unit.load_many(PARAMETER, {one for several in identifiers for one in several})
+    return [
+        value_in_force(kind, keys, [states[one].state for one in several if one in states], on).value
+        for (kind, keys), several in zip(asked, identifiers, strict=True)
+    ]
 
 
 def account_keys(account: Account) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated
 
@@ -10,7 +11,9 @@ from pydantic import Field
 
 from application.command import Command, Identifier, Outcome, Part, command, handles
 from application.invoicing_start import earliest_effective_date_events
+from application.payroll import follow_season
 from application.register import Directory
+from application.schedule_parameters import schedule_parameters
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import (
     ACCOUNT,
@@ -20,6 +23,7 @@ from domain.accounts.account import (
 )
 from domain.accounts.bill_type import AllocationMode, BillType
 from domain.accounts.setup import (
+    INELIGIBLE_SCHEDULE,
     SETUP,
     BillingSetupDiscarded,
     BillingSetupSaved,
@@ -33,8 +37,10 @@ from domain.accounts.setup import (
     issue,
 )
 from domain.calendar.frequency import Frequency
+from domain.calendar.payroll_calendars import PAYROLL_CALENDARS, PayrollCalendars, unready_for_setup
+from domain.calendar.schedule_validation import association_problems
 from domain.customers.customer import CUSTOMER
-from domain.errors import refuse, refuse_if_any
+from domain.errors import Problem, refuse, refuse_if_any
 from domain.products.master_policy import MASTER_POLICY, MasterPolicy, MasterPolicySetupIssued
 
 _PER_CLASS_BILL_TYPES = frozenset({BillType.LIST_BILL, BillType.SELF_BILL})
@@ -126,8 +132,14 @@ class AssignEntryAccount(Command):
     privilege="setup.create",
     room="01",
     summary="Issue a set-up, so that it bills",
-    rules=("ACC-064", "ACC-067"),
-    refusals=("SETUP_STATUS_INVALID", "SETUP_INCOMPLETE", "ACCOUNT_NOT_ELIGIBLE", "NO_UNIT_ENABLED"),
+    rules=("ACC-064", "ACC-067", "CAL-030", "CAL-112"),
+    refusals=(
+        "SETUP_STATUS_INVALID",
+        "SETUP_INCOMPLETE",
+        "ACCOUNT_NOT_ELIGIBLE",
+        "NO_UNIT_ENABLED",
+        "PAYROLL_CALENDAR_INCOMPLETE",
+    ),
     example={"setup_ref": "SET-00000001"},
 )
 class IssueBillingSetup(Command):
@@ -207,6 +219,7 @@ def start_billing_setup(command: StartBillingSetup, unit: UnitOfWork) -> Outcome
         revision=1,
         effective_date=policy.state.effective_date,
         entries=entries,
+        payroll_frequencies=command.payroll_frequencies,
     )
     unit.append(SETUP, setup_ref, [saved])
     return Outcome({"setup_ref": setup_ref, "entries": [_entry_result(entry) for entry in entries]})
@@ -245,7 +258,13 @@ def issue_billing_setup(command: IssueBillingSetup, unit: UnitOfWork) -> Outcome
     payors = unit.load_many(CUSTOMER, {loaded.state.payor or loaded.state.owner for loaded in accounts.values()})
     with_address = {reference for reference, payor in payors.items() if payor.state.address is not None}
     candidates = {number: _candidate(loaded.state, with_address) for number, loaded in accounts.items()}
-    issued = issue(setup.state, candidates)
+    states = {number: loaded.state for number, loaded in accounts.items()}
+    issued = issue(
+        setup.state,
+        candidates,
+        parameters=schedule_parameters(unit, setup.state.bill_type, unit.today()),
+        unready=() if draft is None else _unready(unit, draft, states),
+    )
     unit.append(SETUP, command.setup_ref, [issued])
     policy = load_policy(unit, setup.state.master_policy)
     unit.append(
@@ -258,8 +277,36 @@ def issue_billing_setup(command: IssueBillingSetup, unit: UnitOfWork) -> Outcome
         ],
     )
     for number in issued.accounts:
-        unit.append(ACCOUNT, number, _association(unit, accounts[number].state, setup.state, policy.state))
+        tied = unit.append(ACCOUNT, number, _association(unit, accounts[number].state, setup.state, policy.state))
+        follow_season(unit, tied.state)
     return Outcome({"setup_ref": command.setup_ref, "revision": issued.revision, "accounts": list(issued.accounts)})
+
+
+def _unready(unit: UnitOfWork, draft: BillingSetupSaved, accounts: Mapping[str, Account]) -> list[Problem]:
+    """What the schedules and payroll calendars of the set-up's accounts lack for what they are to bill.
+
+    What makes an account ineligible is told with its eligibility (ACC-065); a seasonal account gets its payroll
+    calendar with the set-up (CAL-093).
+    """
+    problems: list[Problem] = []
+    parameters = schedule_parameters(unit, draft.bill_type, unit.today())
+    calendars = unit.load_many(PAYROLL_CALENDARS, accounts)
+    individual = draft.bill_type is BillType.LIST_BILL and draft.allocation_mode is AllocationMode.INDIVIDUAL
+    for index, entry in enumerate(draft.entries):
+        account = accounts.get(entry.account or "")
+        if not entry.counts or account is None:
+            continue
+        if account.schedule is not None:
+            wrong = association_problems(account.schedule, draft.bill_type, parameters=parameters)
+            problems += [replace(one, entity=account.number) for one in wrong if one.code not in INELIGIBLE_SCHEDULE]
+        if individual and not account.seasonal_gaps:
+            known = calendars[account.number].state if account.number in calendars else PayrollCalendars()
+            stated = (entry.key.payroll_frequency,) if entry.key.payroll_frequency else draft.payroll_frequencies
+            problems += [
+                replace(one, entity=account.number)
+                for one in unready_for_setup(known, stated, f"/entries/{index}/account")
+            ]
+    return problems
 
 
 def _candidate(account: Account, with_address: set[str]) -> CandidateAccount:
@@ -314,6 +361,7 @@ def start_billing_setup_update(command: StartBillingSetupUpdate, unit: UnitOfWor
         revision=setup.issued_revision + 1,
         effective_date=command.effective_date,
         entries=setup.entries,
+        payroll_frequencies=setup.payroll_frequencies,
     )
     unit.append(SETUP, setup.setup_ref, [saved])
     return Outcome({"setup_ref": setup.setup_ref, "revision": saved.revision})

@@ -45,10 +45,10 @@ def require_operational(account: Account) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ActivationFacts:
-    """What activation needs to know beside the account (ACC-018)."""
+    """What activation needs to know beside the account (ACC-018); `unfit_schedule` names the parameters of its
+    schedule that are missing or invalid (CAL-026)."""
 
-    schedule_problems: Sequence[Problem]
-    schedule_complete: bool
+    unfit_schedule: tuple[str, ...]
     payor_given: bool
     payor_has_address: bool
     address_required: bool
@@ -67,7 +67,7 @@ def activation_problems(account: Account, facts: ActivationFacts) -> list[Proble
         missing.append("time_zone")
     if account.calendar is None:
         missing.append("business_calendar")
-    if not facts.schedule_complete:
+    if facts.unfit_schedule:
         missing.append("invoice_schedule")
     for name in ("document_format", "content_type", "delivery_method"):
         if not getattr(account.preferences, name):
@@ -81,7 +81,7 @@ def activation_problems(account: Account, facts: ActivationFacts) -> list[Proble
                 "MANDATORY_FIELDS_MISSING",
                 "fields needed for activation are missing: " + ", ".join(missing),
                 entity=account.number or None,
-                params={"fields": missing, "schedule": [problem.message for problem in facts.schedule_problems]},
+                params={"fields": missing, "schedule": list(facts.unfit_schedule)},
             )
         )
     if facts.payor_given and not facts.payor_has_address:

@@ -9,13 +9,14 @@ processed from then on. `route` answers which account bills a member (MEM-074 to
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.accounts.bill_type import AllocationMode, BillType
 from domain.aggregate import Aggregate
 from domain.calendar.frequency import Frequency
+from domain.calendar.schedule import SHIPPED_PARAMETERS, ScheduleParameters
 from domain.errors import Problem, refuse, refuse_if_any
 from domain.events import event
 
@@ -69,7 +70,10 @@ class SetupEntry:
 
 @event()
 class BillingSetupSaved:
-    """A draft revision was started or saved with these entries (ACC-063)."""
+    """A draft revision was started or saved with these entries (ACC-063).
+
+    `payroll_frequencies` are those the group is paid by, as far as they were stated.
+    """
 
     setup_ref: str
     process_reference: str | None
@@ -83,6 +87,7 @@ class BillingSetupSaved:
     revision: int
     effective_date: dt.date
     entries: tuple[SetupEntry, ...]
+    payroll_frequencies: tuple[Frequency, ...] = ()
 
 
 @event()
@@ -126,6 +131,7 @@ class Setup:
     currency: str = ""
     issued_revision: int = 0
     entries: tuple[SetupEntry, ...] = ()
+    payroll_frequencies: tuple[Frequency, ...] = ()
     draft: BillingSetupSaved | None = None
 
 
@@ -142,6 +148,7 @@ def evolve(state: Setup, happened: object) -> Setup:
                 setup_type=happened.setup_type,
                 unit_kind=happened.unit_kind,
                 currency=happened.currency,
+                payroll_frequencies=happened.payroll_frequencies,
                 draft=happened,
             )
         case BillingSetupIssued():
@@ -206,7 +213,16 @@ class CandidateAccount:
     has_address: bool
 
 
-def ineligibility(setup: BillingSetupSaved, entry: SetupEntry, account: CandidateAccount) -> list[str]:
+#: What is wrong with a schedule for a bill type (CAL-030) and is told as a reason of ineligibility (ACC-065).
+INELIGIBLE_SCHEDULE = frozenset({"FREQUENCY_NOT_ALLOWED", "SEASONAL_NOT_ALLOWED"})
+
+
+def ineligibility(
+    setup: BillingSetupSaved,
+    entry: SetupEntry,
+    account: CandidateAccount,
+    parameters: ScheduleParameters = SHIPPED_PARAMETERS,
+) -> list[str]:
     """Reasons why an account cannot serve an entry, in the order of ACC-065."""
     owner = entry.key.unit if setup.setup_type in _BY_UNIT else setup.sponsor
     reasons = []
@@ -222,7 +238,7 @@ def ineligibility(setup: BillingSetupSaved, entry: SetupEntry, account: Candidat
         reasons.append("CURRENCY")
     if sum(1 for other in setup.entries if other.counts and other.account == account.number) > 1:
         reasons.append("ALREADY_ASSIGNED")
-    if account.frequency is not None and not _frequency_allowed(setup.bill_type, account.frequency):
+    if account.frequency is not None and account.frequency not in parameters.allowed_frequencies(setup.bill_type):
         reasons.append("FREQUENCY_NOT_ALLOWED")
     if account.has_seasonal_gaps and setup.bill_type is not BillType.LIST_BILL:
         reasons.append("SEASONAL_NOT_ALLOWED")
@@ -232,17 +248,17 @@ def ineligibility(setup: BillingSetupSaved, entry: SetupEntry, account: Candidat
     return reasons
 
 
-def _frequency_allowed(bill_type: BillType, frequency: Frequency) -> bool:
-    """CAL-014."""
-    if bill_type is BillType.SELF_BILL:
-        return frequency in (Frequency.MONTHLY, Frequency.QUARTERLY, Frequency.ANNUAL)
-    if bill_type is BillType.FLEXIBILL:
-        return frequency not in (Frequency.SEMI_ANNUAL, Frequency.EVERY_28_DAYS)
-    return True
+def issue(
+    state: Setup,
+    candidates: Mapping[str, CandidateAccount],
+    *,
+    parameters: ScheduleParameters = SHIPPED_PARAMETERS,
+    unready: Sequence[Problem] = (),
+) -> BillingSetupIssued:
+    """Issue the draft revision, or refuse with every finding together (ACC-064).
 
-
-def issue(state: Setup, candidates: Mapping[str, CandidateAccount]) -> BillingSetupIssued:
-    """Issue the draft revision, or refuse with every finding together (ACC-064)."""
+    `unready` is what the accounts' schedules and payroll calendars lack for what is billed by them (CAL-030, CAL-112).
+    """
     draft = state.draft
     if draft is None:
         raise refuse("SETUP_STATUS_INVALID", "the set-up has no draft to issue", entity=state.setup_ref)
@@ -261,7 +277,7 @@ def issue(state: Setup, candidates: Mapping[str, CandidateAccount]) -> BillingSe
         if not entry.counts or entry.account is None:
             continue
         candidate = candidates.get(entry.account)
-        reasons = ["STATUS"] if candidate is None else ineligibility(draft, entry, candidate)
+        reasons = ["STATUS"] if candidate is None else ineligibility(draft, entry, candidate, parameters)
         if reasons:
             problems.append(
                 Problem(
@@ -273,7 +289,7 @@ def issue(state: Setup, candidates: Mapping[str, CandidateAccount]) -> BillingSe
             )
     if not any(entry.counts for entry in draft.entries):
         problems.append(Problem("NO_UNIT_ENABLED", "no entry of the set-up is enabled", "/entries"))
-    refuse_if_any(problems)
+    refuse_if_any([*problems, *unready])
     accounts = tuple(dict.fromkeys(entry.account for entry in draft.entries if entry.counts and entry.account))
     return BillingSetupIssued(
         setup_ref=state.setup_ref, master_policy=state.master_policy, revision=draft.revision, accounts=accounts

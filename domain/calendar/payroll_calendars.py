@@ -415,6 +415,21 @@ def extend_horizon(state: PayrollCalendars, account: str, horizon: dt.date) -> l
     return events
 
 
+def unready_for_setup(state: PayrollCalendars, stated: Iterable[Frequency], pointer: str) -> list[Problem]:
+    """What keeps an account with payroll deduction from being set up (CAL-112).
+
+    It serves the frequencies the set-up states and those of its calendars, at least one; decision: a calendar that was
+    never confirmed says that its frequency is to be served. The locked calendar of a season serves them all (MEM-088).
+    """
+    if state.locked:
+        return []
+    drafted = (frequency for one in state.active if one.confirmed is None for frequency in sorted(one.frequencies))
+    served = tuple(dict.fromkeys([*stated, *drafted]))
+    if not served and not any(one.confirmed for one in state.active):
+        return [Problem("PAYROLL_CALENDAR_INCOMPLETE", "The account has no confirmed payroll calendar", pointer)]
+    return setup_problems(state, served, pointer)
+
+
 def setup_problems(state: PayrollCalendars, frequencies: Iterable[Frequency], pointer: str) -> list[Problem]:
     """Payroll frequencies of a set-up for which the account has no confirmed calendar (CAL-112)."""
     return [

@@ -20,7 +20,7 @@ from infrastructure.postgres.command_records import lock_number
 from tests.scenarios.billing import discard, generate, lines
 from tests.scenarios.conftest import World
 from tests.scenarios.premiums import given, individual_account
-from tests.scenarios.test_calendar_screens import preview, spans
+from tests.scenarios.test_calendar_screens import group_from, payroll, preview, spans
 
 _ITEMS = "query ($i: String!) { invoice(number: $i) { items { nodes { coveredFrom coveredTo } } } }"
 _MODAL = """query ($m: String!) { modalPeriods(memberRecord: $m, from: "2025-04-30", to: "2025-07-01") { from to } }"""
@@ -196,3 +196,178 @@ def test_a_moved_member_opens_earlier_periods_and_never_moves_the_start(world: W
     first = world.do("GenerateInvoice", account=direct, confirmed=True)
     assert (first["period_start"], first["period_end"]) == ("2025-01-10", "2025-02-09")
     world.check(direct)
+
+
+def pays_by(world: World, account: str, frequency: str, days: list[int], *, confirm: bool = True) -> None:
+    """A payroll calendar of the account from 2025-01-01 on."""
+    pattern = {"payroll_frequency": frequency, "start_date": "2025-01-01", "payroll_days": days}
+    world.do("DefinePayrollCalendar", account=account, **pattern)
+    if confirm:
+        world.do("ConfirmPayrollCalendar", account=account, payroll_frequency=frequency)
+
+
+@pytest.mark.rule("CAL-112")
+def test_members_billed_individually_need_a_confirmed_payroll_calendar_of_each_frequency(world: World) -> None:
+    """The set-up is issued once every frequency the account serves has its confirmed dates."""
+    world.on("2024-12-20")
+    world.calendar()
+    policy = world.policy(world.sponsor())
+    account = world.account("C-1", in_single_bill_setup=True)
+    started = world.do(
+        "StartBillingSetup", master_policy=policy, allocation_mode="INDIVIDUAL", account=account,
+        payroll_frequencies=["MONTHLY", "WEEKLY"],
+    )  # fmt: skip
+
+    def missing() -> list[tuple[str, str, str]]:
+        answer = world.send("IssueBillingSetup", setup_ref=started["setup_ref"])
+        assert answer.status_code == 422, answer.text
+        return [(one["code"], one["pointer"], one["params"]["payroll_frequency"]) for one in answer.json()["problems"]]
+
+    incomplete = ("PAYROLL_CALENDAR_INCOMPLETE", "/entries/0/account")
+    assert missing() == [(*incomplete, "MONTHLY"), (*incomplete, "WEEKLY")]
+    pays_by(world, account, "WEEKLY", [5])
+    pays_by(world, account, "SEMI_MONTHLY", [15, 31], confirm=False)
+    assert missing() == [(*incomplete, "MONTHLY"), (*incomplete, "SEMI_MONTHLY")]
+    pays_by(world, account, "MONTHLY", [10])
+    assert missing() == [(*incomplete, "SEMI_MONTHLY")]
+    world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="SEMI_MONTHLY")
+    world.do("IssueBillingSetup", setup_ref=started["setup_ref"])
+
+
+@pytest.mark.rule("CAL-112", "CAL-015")
+def test_an_account_set_up_by_payroll_frequency_needs_the_calendar_of_its_own(world: World) -> None:
+    world.on("2024-12-20")
+    world.calendar()
+    policy = world.policy(world.sponsor())
+    accounts = {name: world.account("C-1", in_single_bill_setup=True) for name in ("MONTHLY", "WEEKLY")}
+    started = world.do(
+        "StartBillingSetup", master_policy=policy, allocation_mode="INDIVIDUAL", setup_type="PER_PAYROLL_FREQUENCY",
+        payroll_frequencies=list(accounts),
+        entries=[{"payroll_frequency": name, "account": account} for name, account in accounts.items()],
+    )  # fmt: skip
+    pays_by(world, accounts["MONTHLY"], "MONTHLY", [10])
+    answer = world.send("IssueBillingSetup", setup_ref=started["setup_ref"])
+    [problem] = answer.json()["problems"]
+    assert (problem["code"], problem["entity"]) == ("PAYROLL_CALENDAR_INCOMPLETE", accounts["WEEKLY"])
+    pays_by(world, accounts["WEEKLY"], "WEEKLY", [5])
+    world.do("IssueBillingSetup", setup_ref=started["setup_ref"])
+    other = {"payroll_frequency": "BIWEEKLY", "start_date": "2025-01-01", "payroll_days": [5]}
+    assert world.refused("DefinePayrollCalendar", account=accounts["WEEKLY"], **other)[1] == [
+        "PAYROLL_FREQUENCY_MISMATCH"
+    ]
+
+
+@pytest.mark.rule("CAL-112", "CAL-093", "CAL-118")
+def test_a_seasonal_account_gets_its_payroll_calendar_with_the_set_up(world: World) -> None:
+    world.on("2024-12-20")
+    world.calendar()
+    policy = world.policy(world.sponsor(), start="2025-01-15")
+    schedule = {"frequency": "MONTHLY", "due_day_mode": "PERIOD_START_OFFSET", "advanced_mode": True}
+    account = world.account("C-1", in_single_bill_setup=True, schedule=schedule)
+    world.do("ChangeSeasonalGaps", account=account, seasonal_billing=True, months=[7])
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
+    [locked] = payroll(world, account)
+    assert (locked["status"], locked["payrollFrequency"], locked["payrollDays"]) == ("LOCKED", "MONTHLY", [15])
+
+
+@pytest.mark.rule("CAL-030")
+def test_a_policy_is_tied_only_to_an_account_whose_schedule_fits_its_bill_type(world: World) -> None:
+    """What ACC-065 lists is a reason why the account is not eligible; the rest is told with its own code."""
+    world.on("2024-12-20")
+    world.calendar()
+    sponsor = world.sponsor()
+    advanced = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1], "advanced_mode": True}
+    account = world.account(sponsor, in_single_bill_setup=True, schedule=advanced)
+    world.do("ChangeSeasonalGaps", account=account, seasonal_billing=True, months=[7])
+    policy = world.policy(sponsor, "MP-1", bill_type="FLEXIBILL")
+    started = world.do("StartBillingSetup", master_policy=policy, bill_type="FLEXIBILL", account=account)
+    answer = world.send("IssueBillingSetup", setup_ref=started["setup_ref"])
+    found = {(one["code"], one["pointer"]): one for one in answer.json()["problems"]}
+    assert found["ACCOUNT_NOT_ELIGIBLE", None]["params"]["reasons"] == ["SEASONAL_NOT_ALLOWED"]
+    assert set(found) == {
+        ("ACCOUNT_NOT_ELIGIBLE", None),
+        ("ADVANCED_MODE_NOT_ALLOWED", "/advanced_mode"),
+        ("FLEXIBILL_CALENDAR_NOT_ALLOWED", "/due_day_mode"),
+    }
+    parameter(world, "selfbill.frequencies", ["QUARTERLY"])
+    monthly = world.account(sponsor, in_single_bill_setup=True)
+    own = world.policy(sponsor, "MP-2", bill_type="SELF_BILL")
+    started = world.do(
+        "StartBillingSetup", master_policy=own, bill_type="SELF_BILL", allocation_mode="TRUE_GROUP", account=monthly
+    )
+    refused = world.send("IssueBillingSetup", setup_ref=started["setup_ref"]).json()["problems"]
+    assert [one["params"]["reasons"] for one in refused] == [["FREQUENCY_NOT_ALLOWED"]]
+
+
+@pytest.mark.rule("CAL-023", "CAL-083", "CAL-020")
+def test_the_limits_and_defaults_of_a_schedule_are_those_of_the_parameters(world: World) -> None:
+    world.on("2024-12-20")
+    world.calendar()
+    sponsor = world.sponsor()
+    account = world.account(sponsor)
+
+    def refused(**schedule: Any) -> list[str]:
+        return world.refused("ConfigureInvoicingSchedule", account=account, schedule=schedule)[1]
+
+    late = {"advanced_mode": True, "timing": "ARREARS", "due_date_offset": 4}
+    offset = {"due_day_mode": "PERIOD_START_OFFSET", "day_offset": 12}
+    world.do("ConfigureInvoicingSchedule", account=account, schedule={**late, "generation_units": 0})
+    world.do("ConfigureInvoicingSchedule", account=account, schedule=offset)
+    parameter(world, "due_date_offset.max", 3)
+    parameter(world, "day_offset.limit", 10, frequency="MONTHLY")
+    assert refused(**late, **offset) == ["OFFSET_OUT_OF_RANGE", "OFFSET_OUT_OF_RANGE"]
+    seasonal = {"advanced_mode": True, "seasonal_billing": True, "seasonal_gaps": [7], "due_date_offset": 0}
+    parameter(world, "seasonal.frequencies", [])
+    assert refused(**seasonal, day_offset=0) == ["SEASONAL_REQUIRES_MONTHLY"]
+    parameter(world, "schedule.default_timing", "ARREARS")
+    parameter(world, "generation_retry_count", 7)
+    parameter(world, "draft_automation", True)
+    fresh = world.account(sponsor)
+    [of_old, of_fresh] = [one for one in world.events(InvoicingScheduleConfigured) if one.version == 1]
+    assert of_fresh.number == fresh
+    chosen = [
+        (one.schedule.timing, one.schedule.generation_retry_count, one.schedule.draft_automation)
+        for one in (of_old, of_fresh)
+    ]
+    assert chosen == [("ON_TIME", 3, False), ("ARREARS", 7, True)]
+
+
+@pytest.mark.rule("CAL-025")
+def test_as_many_periods_are_looked_at_for_a_late_generation_as_the_parameter_says(world: World) -> None:
+    """Generated on the last day of the month and due on the 30th: too late in the first month of 31 days."""
+    world.on("2025-04-01")
+    account = group_from(world, "2025-04-01", due_day_mode="CALENDAR_DAY", due_days=[1])
+    wanted = {
+        "advanced_mode": True, "due_days": [30], "generation_option": "DAY_OF_MONTH", "generation_day": 31,
+        "generation_month_offset": 0,
+    }  # fmt: skip
+    answer = world.send("ConfigureInvoicingSchedule", account=account, schedule=wanted)
+    [problem] = answer.json()["problems"]
+    assert (problem["code"], problem["params"]["from"]) == ("GENERATION_AFTER_DUE", "2025-05-01")
+    parameter(world, "schedule.validation_periods", 1)
+    world.do("ConfigureInvoicingSchedule", account=account, schedule=wanted)
+
+
+@pytest.mark.rule("CAL-026")
+def test_the_activation_of_an_account_names_what_its_schedule_lacks(world: World) -> None:
+    world.on("2024-12-20")
+    world.do(
+        "CreateBillingCalendar", name="EMPTY", weekend_days=[6, 7], holidays=[], working_weekends=[],
+        execution_time="06:00",
+    )  # fmt: skip
+    world.calendar()
+    sponsor = world.sponsor()
+    half = {"frequency": "SEMI_MONTHLY", "due_day_mode": "CALENDAR_DAY"}
+    lead = {"frequency": "MONTHLY", "advanced_mode": True, "generation_units": None}
+    drafts = [world.account(sponsor, activate=False, schedule=schedule) for schedule in (half, lead)]
+    world.do("AssignBillingCalendar", account=drafts[1], calendar="EMPTY")
+    named = []
+    for account in drafts:
+        answer = world.send("ActivateBillingAccount", account=account)
+        [problem] = answer.json()["problems"]
+        assert problem["code"] == "MANDATORY_FIELDS_MISSING"
+        assert problem["params"]["fields"] == ["invoice_schedule"]
+        named.append(problem["params"]["schedule"])
+    assert named == [["due_days"], ["generation_units"]]
+    world.do("ConfigureInvoicingSchedule", account=drafts[0], schedule={"due_days": [10, 25]})
+    world.do("ActivateBillingAccount", account=drafts[0])

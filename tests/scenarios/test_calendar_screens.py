@@ -206,10 +206,10 @@ def test_a_seasonal_account_that_bills_individually_has_one_locked_monthly_calen
     policy = world.policy(world.sponsor(), start="2026-02-15")
     schedule = {"frequency": "MONTHLY", "due_day_mode": "PERIOD_START_OFFSET", "advanced_mode": True}
     account = world.account("C-1", in_single_bill_setup=True, schedule=schedule)
-    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     pattern = {"payroll_frequency": "WEEKLY", "start_date": "2026-02-15", "payroll_days": [5]}
     world.do("DefinePayrollCalendar", account=account, **pattern)
     world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="WEEKLY")
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     world.do("ChangeSeasonalGaps", account=account, seasonal_billing=True, months=[7])
     [locked] = payroll(world, account)
     assert (locked["status"], locked["payrollFrequency"], locked["payrollDays"]) == ("LOCKED", "MONTHLY", [15])
@@ -248,11 +248,11 @@ def test_a_rewrite_shifts_the_deduction_dates(
     world.calendar()
     policy = world.policy(world.sponsor(), start=old)
     account = world.account("C-1", in_single_bill_setup=True)
-    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     frequency, first, days = pattern
     stated = {"payroll_frequency": frequency, "start_date": first, "payroll_days": days}
     world.do("DefinePayrollCalendar", account=account, **stated)
     world.do("ConfirmPayrollCalendar", account=account, payroll_frequency=frequency)
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     world.do(
         "ApplyMasterPolicyTransaction", transaction_id="RW-1", master_policy=policy, type="REWRITE", effective_date=new
     )
@@ -276,19 +276,19 @@ def test_payroll_calendars_are_reviewed_changed_and_rolled_on(world: World) -> N
     world.calendar()
     policy = world.policy(world.sponsor(), start="2024-01-01")
     account = world.account("C-1", in_single_bill_setup=True)
-    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     bare = world.refused("DefinePayrollCalendar", account=account, payroll_frequency="MONTHLY")
     assert set(bare[1]) == {"PAYROLL_CALENDAR_INCOMPLETE"}
     wrong = {"account": account, "payroll_frequency": "WEEKLY", "start_date": "2024-01-01", "payroll_days": [8]}
     assert world.refused("DefinePayrollCalendar", **wrong)[1] == ["PAYROLL_DAY_INVALID"]
     twins = {**wrong, "payroll_frequency": "SEMI_MONTHLY", "payroll_days": [15, 15]}
     assert world.refused("DefinePayrollCalendar", **twins)[1] == ["PAYROLL_DAY_INVALID"]
-    ends = {**wrong, "payroll_frequency": "SEMI_MONTHLY", "start_date": "2024-02-01", "payroll_days": [31, 30]}
-    [half] = world.do("DefinePayrollCalendar", **ends)["calendars"]
-    assert half["dates"][:5] == ["2024-02-29", "2024-03-30", "2024-03-31", "2024-04-30", "2024-05-30"]
     monthly = {**wrong, "payroll_frequency": "MONTHLY", "start_date": "2024-01-10", "payroll_days": [10]}
     world.do("DefinePayrollCalendar", **monthly)
     world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="MONTHLY")
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
+    ends = {**wrong, "payroll_frequency": "SEMI_MONTHLY", "start_date": "2024-02-01", "payroll_days": [31, 30]}
+    _, half = world.do("DefinePayrollCalendar", **ends)["calendars"]
+    assert half["dates"][:5] == ["2024-02-29", "2024-03-30", "2024-03-31", "2024-04-30", "2024-05-30"]
     world.member(policy, "MR-1", start="2024-01-01", payroll_frequency="MONTHLY")
     invoiced(world, account, 3)
     changed = {**wrong, "payroll_frequency": "BIWEEKLY", "start_date": "2024-03-22", "payroll_days": [5]}
@@ -304,7 +304,8 @@ def test_payroll_calendars_are_reviewed_changed_and_rolled_on(world: World) -> N
     world.on("2024-12-20")
     assert world.do("ExtendPayrollCalendars", account=account, roles=("SYS",))["added"] > 20
     assert world.do("ExtendPayrollCalendars", account=account, roles=("SYS",))["added"] == 0
-    assert payroll(world, account)[-1]["dates"][-1] > "2026-12-01"
+    [rolled] = [one for one in payroll(world, account) if one["payrollFrequency"] == "BIWEEKLY"]
+    assert rolled["dates"][-1] > "2026-12-01"
     assert world.refused("ExtendPayrollCalendars", account=account)[1] == ["FORBIDDEN"]
 
 
@@ -314,10 +315,10 @@ def test_the_daily_job_rolls_the_horizon_of_every_account(world: World) -> None:
     world.calendar()
     policy = world.policy(world.sponsor(), start="2024-01-01")
     account = world.account("C-1", in_single_bill_setup=True)
-    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     pattern = {"payroll_frequency": "MONTHLY", "start_date": "2024-01-10", "payroll_days": [10]}
     world.do("DefinePayrollCalendar", account=account, **pattern)
     world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="MONTHLY")
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     [before] = payroll(world, account)
     world.on("2024-12-20")
     run = run_job(world, "PayrollHorizon")

@@ -108,11 +108,11 @@ def test_a_member_paid_by_another_payroll_is_deducted_by_it_from_then_on(world: 
     world.calendar()
     policy = world.policy(world.sponsor())
     account = world.account("C-1", in_single_bill_setup=True)
-    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     for frequency, start, days in (("MONTHLY", "2025-01-01", [1]), ("BIWEEKLY", "2025-01-01", [3])):
         stated = {"payroll_frequency": frequency, "start_date": start, "payroll_days": days}
         world.do("DefinePayrollCalendar", account=account, **stated)
         world.do("ConfirmPayrollCalendar", account=account, payroll_frequency=frequency)
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     for member in ("MR-1", "MR-2"):
         world.member(policy, member, annual="1300.00", payroll_frequency="MONTHLY")
     invoiced(world, account, 3)
@@ -268,10 +268,10 @@ def test_the_invoices_of_a_member_are_cleaned_up_where_members_are_billed_indivi
     world.calendar()
     policy = world.policy(world.sponsor())
     account = world.account("C-1", in_single_bill_setup=True)
-    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     stated = {"payroll_frequency": "MONTHLY", "start_date": "2025-01-01", "payroll_days": [1]}
     world.do("DefinePayrollCalendar", account=account, **stated)
     world.do("ConfirmPayrollCalendar", account=account, payroll_frequency="MONTHLY")
+    world.setup(policy, account, allocation_mode="INDIVIDUAL")
     world.member(policy, "MR-1", payroll_frequency="MONTHLY")
     issued = invoiced(world, account, 3)
     clean = {"member_record": "MR-1", "account": account, "confirmed": True}
