@@ -46,7 +46,7 @@ from infrastructure.files.reader import read_file
 from infrastructure.housekeeping import Housekeeping
 from infrastructure.imports.references import RegisterReferences
 from infrastructure.imports.store import PostgresImports
-from infrastructure.jobs.accounts import DirectoryAccounts
+from infrastructure.jobs.accounts import RegisterAccounts
 from infrastructure.jobs.broker import BrokerStarter, broker_of
 from infrastructure.jobs.scheduler import Scheduler
 from infrastructure.jobs.store import PostgresRuns
@@ -69,7 +69,7 @@ from projections.engine import (
 )
 from projections.read_models import read_models
 from projections.register.fold import register
-from projections.register.queries import PORTS, DirectoryQueries, ItemQueries
+from projections.register.queries import PORTS, DirectoryQueries, ItemQueries, JobWorkQueries
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class System:
             starter = BrokerStarter(broker_of(self.settings.broker_url))
         return JobRuns(
             PostgresRuns(self.database),
-            DirectoryAccounts(self.database, self._port(DirectoryQueries)),
+            RegisterAccounts(self.database, self._port(DirectoryQueries), self._port(JobWorkQueries)),
             self.dispatcher,
             self.clock,
             self.ids,

@@ -24,6 +24,7 @@ from application.pricing import account_terms
 from application.reconciliation import Reconciled, reconcile_issue, undo_pairs, write
 from application.register import Directory, ItemRegister, Placements, StatementWindow
 from application.settlement import invoicing_terms, settle
+from application.tasks import close_tasks
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import (
     ACCOUNT,
@@ -32,6 +33,7 @@ from domain.accounts.account import (
     InvoicingPeriodInvoiced,
     InvoicingPeriodSkipped,
     PeriodStatus,
+    failure_behind,
     period_of,
 )
 from domain.accounts.bill_type import BillType
@@ -363,6 +365,8 @@ def issue(
         raise not_next(period)
     columns = priced.collector.columns
     _pass_over(unit, account, uncovered)
+    if account.generation_failure is not None and failure_behind(account, period.start) is None:
+        close_tasks(unit, failed_generation(account.number), "the invoice was generated")
     zero = not any(columns.amounts)
     if zero and account.bill_type is BillType.INDIVIDUAL_DIRECT:
         return _skip(unit, account, period)
@@ -443,6 +447,11 @@ def issue(
     settle(unit, account.number, touched, "INVOICE_ISSUED")
     republish(unit, account.number, _carried_elsewhere(unit, account.number, number, period), terms)
     return Outcome(_result(unit, number, amounts.total_due, account))
+
+
+def failed_generation(account: str) -> str:
+    """The cause of the task that waits when an account's invoice could not be generated (CAL-079)."""
+    return f"GENERATION_FAILED {account}"
 
 
 def _first_required(

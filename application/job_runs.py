@@ -1,26 +1,29 @@
 """How a job runs: item after item, each a command of its own, with its progress kept so that any process can go on.
 
-A job is a command and a selection: its items are accounts, in account number order, read a page at a time. The command
-of an item carries a key made of run, account and step, so that an item taken twice (the process died behind its commit
-and before its progress was saved) is done once. Progress is saved at least every second and behind every failure; a run
-left by a dead process goes on behind its last saved item. A failing item stops nothing but itself; the same technical
-failure many times in a row pauses the run.
+A job is a command and a selection: its items are accounts or member records, in order of their numbers, read a page at
+a time. The command of an item carries a key made of run, item and step, so that an item taken twice (the process died
+behind its commit and before its progress was saved) is done once. Progress is saved at least every second and behind
+every failure; a run left by a dead process goes on behind its last saved item. A failing item stops nothing but itself,
+and a command of the job's own may record what it means; the same technical failure many times in a row pauses the run.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 from application.clock import Clock, UuidSource
-from application.command import CommandRequest, Principal
+from application.command import CommandAnswer, CommandRequest, Principal
 from application.dispatch import CommandRefused
 from application.jobs import JobRun, JobType, RunRequest, RunState
 from application.patience import Executor, execute_patiently
@@ -39,6 +42,10 @@ FAILURES_NAMED: Final = 100
 #: Commands of one item at most: periods caught up in one run.
 STEPS: Final = 1_200
 
+#: How often a job that insists tries an item, and the seconds before it does so again.
+ATTEMPTS: Final = 3
+PAUSE: Final = 0.5
+
 #: How far ahead of today a run date may lie.
 FURTHEST: Final = dt.timedelta(days=366)
 
@@ -47,75 +54,50 @@ _ABORT_AFTER = PARAMETERS["job.abort_after_same_failures"].default
 ENDED: Final = frozenset({RunState.COMPLETED, RunState.COMPLETED_WITH_EXCEPTIONS, RunState.CANCELLED, RunState.FAILED})
 
 
+class Work(StrEnum):
+    """What a job goes through, each in ascending order."""
+
+    ACTIVE_ACCOUNTS = "ACTIVE_ACCOUNTS"
+    #: Accounts whose next invoice could not be generated and is tried again (CAL-079).
+    FAILED_GENERATIONS = "FAILED_GENERATIONS"
+
+
+class Starts(StrEnum):
+    """When the schedule starts a job."""
+
+    BY_HAND = "BY_HAND"
+    #: At a time of day in the platform's time zone.
+    DAILY = "DAILY"
+    #: When a retry of a failed generation is due.
+    AT_RETRIES = "AT_RETRIES"
+
+
 @dataclass(frozen=True, slots=True)
 class JobDefinition:
     """A job: the command of its items, the refusals that only mean "not in this run", and when it is scheduled.
 
-    `payload` makes the command's payload of run and account. `starts_at` is the time of day in the platform's time zone
-    (PLT-052); None: only by hand. `repeats`: the command of an item is given again until its result names what it
-    `skipped`. `privilege` is the one the command needs.
+    `payload` makes the command's payload of run and item. `starts_at` is the time of day of a DAILY job in the
+    platform's time zone (PLT-052). `repeats`: the command of an item is given again until its result names what it
+    `skipped`. `privilege` is the one the command needs. `on_failure` is the command that records a failed item: it gets
+    the payload with the failure's `code` and `detail`.
+
+    `by_hand`: operators may start it; otherwise its runs follow commands. `insists`: no item may be left out. One that
+    fails is tried again at once, and a failure that cannot be recorded either ends the work on the run, which is taken
+    up again from there.
     """
 
     type: JobType
     command: str
-    payload: Callable[[JobRun, str], Mapping[str, Any]]
+    payload: Callable[[StoredRun, str], Mapping[str, Any]]
     privilege: str = SYSTEM_PRIVILEGE
     skips: frozenset[str] = frozenset()
+    starts: Starts = Starts.BY_HAND
     starts_at: dt.time | None = None
     repeats: bool = False
-
-
-def _with_dates(run: JobRun, account: str) -> Mapping[str, Any]:
-    """The account, and what its day of the run follows from (PLT-051)."""
-    return {
-        "account": account,
-        "run_started": int(run.started_at.timestamp()) if run.started_at else None,
-        "run_date": run.run_date.isoformat() if run.run_date else None,
-    }
-
-
-#: decision: the job takes all accounts once a day at the calendars' shipped execution time, not each at its own.
-INVOICE_GENERATION: Final = JobDefinition(
-    JobType("InvoiceGeneration", "Generate the invoices that are due, account by account"),
-    command="GenerateScheduledInvoice",
-    payload=_with_dates,
-    skips=frozenset({"HOLD_ACTIVE", "PROCESS_CONFLICT", "CAPABILITY_NOT_AVAILABLE", "NO_INVOICE_REQUIRED"}),
-    starts_at=dt.time(6, 0),
-    repeats=True,
-)
-
-#: An account without members has nothing to work out, which the command refuses as a request for nothing.
-ANYB_RECALCULATION: Final = JobDefinition(
-    JobType("AnybRecalculation", "Work out anew what is not billed yet, account by account", "anyb.recalculate"),
-    command="RecalculateAnyb",
-    payload=lambda run, account: {"accounts": [account]},
-    privilege="anyb.recalculate",
-    skips=frozenset({"REQUEST_INVALID"}),
-    starts_at=dt.time(2, 0),
-)
-
-WAIVER_EXPIRATION: Final = JobDefinition(
-    JobType("WaiverExpiration", "Record the end of waivers whose last day has passed, account by account"),
-    command="ExpirePremiumWaivers",
-    payload=lambda run, account: {"account": account},
-    privilege="waiver.manage",
-    skips=frozenset({"REQUEST_INVALID"}),
-    starts_at=dt.time(0, 30),
-)
-
-PAYROLL_HORIZON: Final = JobDefinition(
-    JobType("PayrollHorizon", "Work out deduction dates up to the horizon of the day, account by account"),
-    command="ExtendPayrollCalendars",
-    payload=lambda run, account: {"account": account},
-    starts_at=dt.time(1, 0),
-)
-
-JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
-    {
-        definition.type.name: definition
-        for definition in (INVOICE_GENERATION, ANYB_RECALCULATION, WAIVER_EXPIRATION, PAYROLL_HORIZON)
-    }
-)
+    work: Work = Work.ACTIVE_ACCOUNTS
+    on_failure: str | None = None
+    by_hand: bool = True
+    insists: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +107,93 @@ class StoredRun:
     progress: JobRun
     accounts: tuple[str, ...]
     excluded: frozenset[str]
+
+    @property
+    def named(self) -> bool:
+        """Whether a user asked for each of its accounts by name."""
+        return bool(self.accounts)
+
+
+def _with_dates(run: StoredRun, account: str) -> Mapping[str, Any]:
+    """The account, and what its day of the run follows from (PLT-051)."""
+    started, run_date = run.progress.started_at, run.progress.run_date
+    return {
+        "account": account,
+        "run_started": int(started.timestamp()) if started else None,
+        "run_date": run_date.isoformat() if run_date else None,
+        "named": run.named,
+    }
+
+
+#: An account closed since the run was begun is not to be billed by it.
+_NOT_IN_THIS_RUN: Final = frozenset(
+    {"ACCOUNT_NOT_ACTIVE", "HOLD_ACTIVE", "PROCESS_CONFLICT", "CAPABILITY_NOT_AVAILABLE", "NO_INVOICE_REQUIRED"}
+)
+
+#: decision: the job takes all accounts once a day at the calendars' shipped execution time, not each at its own.
+INVOICE_GENERATION: Final = JobDefinition(
+    JobType("InvoiceGeneration", "Generate the invoices that are due, account by account"),
+    command="GenerateScheduledInvoice",
+    payload=_with_dates,
+    skips=_NOT_IN_THIS_RUN,
+    starts=Starts.DAILY,
+    starts_at=dt.time(6, 0),
+    repeats=True,
+    on_failure="RecordGenerationFailure",
+)
+
+INVOICE_GENERATION_RETRY: Final = JobDefinition(
+    JobType("InvoiceGenerationRetry", "Generate again the invoices that could not be generated, account by account"),
+    command="GenerateScheduledInvoice",
+    payload=_with_dates,
+    skips=_NOT_IN_THIS_RUN,
+    starts=Starts.AT_RETRIES,
+    repeats=True,
+    work=Work.FAILED_GENERATIONS,
+    on_failure="RecordGenerationFailure",
+)
+
+#: An account without members has nothing to work out, which the command refuses as a request for nothing.
+ANYB_RECALCULATION: Final = JobDefinition(
+    JobType("AnybRecalculation", "Work out anew what is not billed yet, account by account", "anyb.recalculate"),
+    command="RecalculateAnyb",
+    payload=lambda run, account: {"accounts": [account]},
+    privilege="anyb.recalculate",
+    skips=frozenset({"REQUEST_INVALID"}),
+    starts=Starts.DAILY,
+    starts_at=dt.time(2, 0),
+)
+
+WAIVER_EXPIRATION: Final = JobDefinition(
+    JobType("WaiverExpiration", "Record the end of waivers whose last day has passed, account by account"),
+    command="ExpirePremiumWaivers",
+    payload=lambda run, account: {"account": account},
+    privilege="waiver.manage",
+    skips=frozenset({"REQUEST_INVALID"}),
+    starts=Starts.DAILY,
+    starts_at=dt.time(0, 30),
+)
+
+PAYROLL_HORIZON: Final = JobDefinition(
+    JobType("PayrollHorizon", "Work out deduction dates up to the horizon of the day, account by account"),
+    command="ExtendPayrollCalendars",
+    payload=lambda run, account: {"account": account},
+    starts=Starts.DAILY,
+    starts_at=dt.time(1, 0),
+)
+
+JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
+    {
+        definition.type.name: definition
+        for definition in (
+            INVOICE_GENERATION,
+            INVOICE_GENERATION_RETRY,
+            ANYB_RECALCULATION,
+            WAIVER_EXPIRATION,
+            PAYROLL_HORIZON,
+        )
+    }
+)
 
 
 class ClaimedRun(Protocol):
@@ -157,10 +226,14 @@ class RunStore(Protocol):
 
 
 class Accounts(Protocol):
-    """The accounts jobs go through."""
+    """The accounts jobs go through, and what else they do."""
 
-    def due_order(self, after: str, limit: int) -> list[str]:
-        """Active accounts behind `after` in account number order."""
+    def items(self, work: Work, run: StoredRun, after: str, limit: int) -> list[str]:
+        """What a run goes through behind `after`, in ascending order, accounts of the run's exclusion left out."""
+        ...
+
+    def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
+        """The latest instant, not after `now`, at which a failed generation is to be tried again (CAL-079)."""
         ...
 
     def resolve(self, number: str) -> str | None:
@@ -169,6 +242,16 @@ class Accounts(Protocol):
 
 
 Starter = Callable[[UUID], None]
+#: The items of a run behind one of them, for a job that goes through something of its own.
+Items = Callable[[StoredRun, str], Iterator[str]]
+
+
+class ItemFailed(Exception):
+    """The command of an item was accepted, and what it tells is that the item failed: the code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class JobRuns:
@@ -187,6 +270,7 @@ class JobRuns:
         starter: Starter,
         *,
         definitions: Mapping[str, JobDefinition] = JOBS,
+        items: Mapping[str, Items] | None = None,
         abort_after: int | None = None,
     ) -> None:
         self._store = store
@@ -196,13 +280,14 @@ class JobRuns:
         self._ids = ids
         self._starter = starter
         self.definitions = definitions
+        self._items = dict(items or {})
         self._abort_after = abort_after or int(str(_ABORT_AFTER))
 
     # Starting, telling
 
     def jobs(self) -> Mapping[str, JobType]:
         """The jobs that may be run by hand, by name."""
-        return {name: definition.type for name, definition in self.definitions.items()}
+        return {name: definition.type for name, definition in self.definitions.items() if definition.by_hand}
 
     def start(self, request: RunRequest, principal: Principal) -> JobRun:
         """Start a run (PLT-051). Raises Refusal: REQUEST_INVALID, RUN_ALREADY_ACTIVE, BILLING_ACCOUNT_NOT_FOUND."""
@@ -229,6 +314,18 @@ class JobRuns:
             return None
         self._starter(run.run_id)
         return run
+
+    def follow(self, job: str, run_id: UUID, started_by: str, *, at_once: bool = False) -> None:
+        """Have a run of this id, the command's that it follows, however often it is asked for.
+
+        With `at_once` it is worked on by this call, unless another process does so already.
+        """
+        run = replace(self._new(job, None, "COMMAND"), run_id=run_id)
+        created = self._store.create(StoredRun(run, (), frozenset()), started_by=started_by)
+        if at_once:
+            self.work(run_id)
+        elif created:
+            self._starter(run_id)
 
     def run(self, run_id: UUID) -> JobRun | None:
         """A run with its progress; None when there is none of this id."""
@@ -272,28 +369,75 @@ class JobRuns:
         if run.accounts:
             yield from (account for account in run.accounts if account > after)
             return
-        while page := self._accounts.due_order(after, PAGE):
-            yield from (account for account in page if account not in run.excluded)
+        own = self._items.get(run.progress.job)
+        if own is not None:
+            yield from own(run, after)
+            return
+        definition = self.definitions[run.progress.job]
+        while page := self._accounts.items(definition.work, run, after, PAGE):
+            yield from page
             after = page[-1]
 
-    def execute(self, definition: JobDefinition, run: JobRun, account: str) -> tuple[int, str | None]:
-        """Do one item: how many commands had effect, and why it was skipped, if it was. Raises CommandRefused."""
+    def due_since(self, definition: JobDefinition, now: dt.datetime) -> dt.datetime | None:
+        """The instant since which a retry waits for a run of the job."""
+        return self._accounts.latest_retry(now) if definition.starts is Starts.AT_RETRIES else None
+
+    def record_failure(self, definition: JobDefinition, run: StoredRun, account: str, code: str, detail: str) -> None:
+        """Let the job's own command record that an item failed, in a transaction of its own (INV-043).
+
+        What cannot be recorded is logged; the next run finds the item as it was. A job that insists goes no further.
+        """
+        if definition.on_failure is None:
+            return
+        request = CommandRequest(
+            definition.on_failure,
+            {**definition.payload(run, account), "code": code, "detail": detail[:500]},
+            _principal(definition),
+            "JOB",
+            idempotency_key=key_of(run.progress.run_id, account, "failed"),
+        )
+        try:
+            execute_patiently(self._executor, request)
+        except Exception:
+            if definition.insists:
+                raise
+            _logger.exception("job %s: the failure of %s could not be recorded", run.progress.job, account)
+
+    def execute(self, definition: JobDefinition, stored: StoredRun, account: str) -> tuple[int, str | None]:
+        """Do one item: how many commands had effect, and why it was skipped, if it was.
+
+        Raises CommandRefused, ItemFailed.
+        """
         principal = _principal(definition)
-        payload = definition.payload(run, account)
+        run = stored.progress
+        payload = definition.payload(stored, account)
         effective = 0
         for step in range(STEPS if definition.repeats else 1):
-            key = f"job:{run.run_id}:{account}:{step}"
+            key = key_of(run.run_id, account, str(step))
             request = CommandRequest(definition.command, payload, principal, "JOB", idempotency_key=key)
             try:
-                answer = execute_patiently(self._executor, request)
+                answer = self._answer(definition, request)
             except CommandRefused as refused:
                 if refused.code in definition.skips:
                     return effective, refused.code
                 raise
             if "skipped" in answer.result:
                 return effective, str(answer.result["skipped"])
+            if "failed" in answer.result:
+                raise ItemFailed(str(answer.result["failed"]))
             effective += 1
         return effective, None
+
+    def _answer(self, definition: JobDefinition, request: CommandRequest) -> CommandAnswer:
+        """The answer of an item's command; a job that insists asks again for one that failed."""
+        for attempts_left in range(ATTEMPTS - 1 if definition.insists else 0, -1, -1):
+            try:
+                return execute_patiently(self._executor, request)
+            except Exception:
+                if not attempts_left:
+                    raise
+                time.sleep(PAUSE)
+        raise AssertionError("unreachable")
 
     def now(self) -> dt.datetime:
         return self._clock.now()
@@ -301,6 +445,15 @@ class JobRuns:
     @property
     def abort_after(self) -> int:
         return self._abort_after
+
+
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9._-]{1,40}")
+
+
+def key_of(run_id: UUID, item: str, step: str) -> str:
+    """The idempotency key of an item's command; an item that does not fit into one is named by its digest."""
+    named = item if _PLAIN_KEY.fullmatch(item) else hashlib.blake2b(item.encode(), digest_size=16).hexdigest()
+    return f"job:{run_id}:{named}:{step}"
 
 
 def _principal(definition: JobDefinition) -> Principal:
@@ -334,26 +487,33 @@ class _Work:
             if stopping():
                 self._save(run)
                 return
-            run = self._item(definition, run, account)
+            run = self._item(definition, replace(stored, progress=run), account)
             if run.state is RunState.PAUSED:
                 self._save(run)
                 return
         state = RunState.COMPLETED_WITH_EXCEPTIONS if run.failed else RunState.COMPLETED
         self._save(replace(run, state=state, ended_at=self.runs.now()))
 
-    def _item(self, definition: JobDefinition, run: JobRun, account: str) -> JobRun:
+    def _item(self, definition: JobDefinition, stored: StoredRun, account: str) -> JobRun:
+        run = stored.progress
         try:
-            effective, skipped = self.runs.execute(definition, run, account)
+            effective, skipped = self.runs.execute(definition, stored, account)
+        except ItemFailed as failed:
+            self.same = ("", 0)
+            return self._failed(run, account, failed.code)
         except CommandRefused as refused:
             self.same = ("", 0)
+            self.runs.record_failure(definition, stored, account, refused.code, refused.problems[0].message)
             return self._failed(run, account, refused.code)
         except Exception as error:
             # Of a technical failure the kind is told; the text may hold data (PLT-016).
             cause = type(error).__name__
             _logger.exception("job %s, run %s: item %s failed", run.job, run.run_id, account)
             self.same = (cause, self.same[1] + 1 if self.same[0] == cause else 1)
+            self.runs.record_failure(definition, stored, account, "INTERNAL_ERROR", f"a technical failure: {cause}")
             run = self._failed(run, account, "INTERNAL_ERROR")
-            return replace(run, state=RunState.PAUSED) if self.same[1] >= self.runs.abort_after else run
+            paused = self.same[1] >= self.runs.abort_after and not definition.insists
+            return replace(run, state=RunState.PAUSED) if paused else run
         self.same = ("", 0)
         if effective:
             run = replace(run, done=run.done + 1, last_item=account)

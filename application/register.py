@@ -53,8 +53,20 @@ class Directory(Protocol):
         """Whether an enabled entry of the latest issued revision of a set-up names the account (ACC-025)."""
         ...
 
-    def accounts_due_order(self, after: str, limit: int) -> list[str]:
-        """Active accounts in account number order behind `after`, for jobs."""
+
+class JobWork(Protocol):
+    """What jobs go through, in ascending order behind `after`, at most `limit`; accounts in `excluded` are left out."""
+
+    def active_accounts(self, after: str, limit: int, excluded: Sequence[str]) -> list[str]:
+        """Active accounts with a bill type."""
+        ...
+
+    def failed_generations(self, until: dt.datetime, after: str, limit: int, excluded: Sequence[str]) -> list[str]:
+        """Accounts whose failed generation is to be tried again at `until` or before (CAL-079)."""
+        ...
+
+    def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
+        """The latest instant, not after `now`, at which a failed generation is to be tried again."""
         ...
 
 
@@ -79,6 +91,18 @@ class PendingLetters(Protocol):
 
     def pending(self, key: str) -> list[str]:
         """Dead letters of the record that are open or waiting, in order of receipt."""
+        ...
+
+
+class WaitingTasks(Protocol):
+    """Tasks that nobody has finished and whose cause still stands (PLT-061)."""
+
+    def of_cause(self, cause: str) -> str | None:
+        """The task that waits for the cause."""
+        ...
+
+    def on_account(self, account: str) -> list[str]:
+        """The tasks that wait on an account, in order of their numbers (ACC-025)."""
         ...
 
 

@@ -25,6 +25,7 @@ from domain.accounts.account import ACCOUNT
 from domain.accounts.setup import SETUP
 from domain.customers.customer import CUSTOMER
 from domain.errors import Problem, Refusal, refuse, refuse_if_any
+from domain.platform.tasks import TASK
 from domain.products.master_policy import MASTER_POLICY
 
 #: How far up the customer tree is looked; deeper trees are refused when they are made.
@@ -86,6 +87,11 @@ def _payment(unit: UnitOfWork, number: str) -> _Place:
     return _Place(tuple(account for record in records for account in _record(unit, record).accounts))
 
 
+def _task(unit: UnitOfWork, number: str) -> _Place:
+    loaded = unit.load(TASK, number)
+    return _Place((loaded.state.account,)) if loaded.version else _Place()
+
+
 #: By the name of a command's member: what it names, the code for an unknown one, and where such an object lies.
 _KINDS: Final[Mapping[str, tuple[str, str, Callable[[UnitOfWork, str], _Place]]]] = {
     "account": ("BILLING_ACCOUNT_NOT_FOUND", "account", _account),
@@ -100,6 +106,7 @@ _KINDS: Final[Mapping[str, tuple[str, str, Callable[[UnitOfWork, str], _Place]]]
     "invoices": ("INVOICE_NOT_FOUND", "invoice", _invoice),
     "record": ("PAYMENT_NOT_FOUND", "payment", _record),
     "payment": ("PAYMENT_NOT_FOUND", "payment", _payment),
+    "task": ("ENTITY_NOT_FOUND", "task", _task),
 }
 
 #: Commands that bring an object in under the policy they name: the record itself is not there yet.

@@ -16,6 +16,7 @@ from application import (
     products,
     scheduled_invoices,
     setups,
+    tasks,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "products",
     "scheduled_invoices",
     "setups",
+    "tasks",
 ]

@@ -35,9 +35,10 @@ _NUMBERED: Final = {
     "payment": "payment",
     "memberRecord": "member_record",
     "masterPolicy": "master_policy",
+    "task": "task",
 }
 #: Root fields that themselves leave out what is not visible, also when the object they start from is not.
-_PARTIAL: Final = frozenset({"consolidatedBilling"})
+_PARTIAL: Final = frozenset({"tasks", "consolidatedBilling"})
 #: Root fields that show nothing of any customer.
 _OPEN: Final = frozenset({"billingCalendar", "billingCalendars", "paymentPlan", "paymentPlans", "freshness"})
 

@@ -20,6 +20,7 @@ from api.graphql.payments import PaymentQueries
 from api.graphql.scalars import SCALARS
 from api.graphql.search import SearchQueries
 from api.graphql.structure import StructureQueries
+from api.graphql.tasks import TaskQueries
 
 #: The rooms' queries. Whoever adds a room adds its class here.
 QUERIES: tuple[type, ...] = (
@@ -33,6 +34,7 @@ QUERIES: tuple[type, ...] = (
     PaidToDateQueries,
     ExplainQueries,
     LedgerQueries,
+    TaskQueries,
     OperationQueries,
 )
 

@@ -21,6 +21,7 @@ from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid, Period
 from domain.calendar.schedule import Schedule
 from domain.events import event
+from domain.invoices.invoice import InvoiceGenerationFailed
 
 
 class Channel(StrEnum):
@@ -294,6 +295,15 @@ class InvoicingPeriodSkipped:
 
 
 @event()
+class InvoiceGenerationResumed:
+    """A user finished the task of a generation that failed for good; the job takes the account again (CAL-079)."""
+
+    number: str
+    period_start: dt.date
+    task: str
+
+
+@event()
 class NextPaymentDueDateChanged:
     """CAL-081, CAL-082."""
 
@@ -330,6 +340,17 @@ class PeriodRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class GenerationFailure:
+    """The account's next invoice could not be generated: how often, and what happens next (CAL-079)."""
+
+    period_start: dt.date
+    failures: int
+    run_date: dt.date
+    retry_at: dt.datetime | None
+    task: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """State of a billing account; `number` is empty before creation."""
 
@@ -359,6 +380,7 @@ class Account:
     periods: Mapping[dt.date, PeriodRecord] = field(default_factory=dict)
     next_payment_due_date: dt.date | None = None
     closed_reason: str | None = None
+    generation_failure: GenerationFailure | None = None
 
     @property
     def active(self) -> bool:
@@ -463,7 +485,11 @@ def evolve(state: Account, happened: object) -> Account:
             record = PeriodRecord(
                 happened.period_start, happened.period_end, PeriodStatus.INVOICED, happened.invoice, happened.due_date
             )
-            return replace(state, periods={**state.periods, record.start: record})
+            return replace(
+                state,
+                periods={**state.periods, record.start: record},
+                generation_failure=failure_behind(state, record.start),
+            )
         case InvoicingPeriodDiscarded():
             record = replace(
                 state.periods[happened.period_start], status=PeriodStatus.DISCARDED, by_user=happened.by_user
@@ -471,10 +497,17 @@ def evolve(state: Account, happened: object) -> Account:
             return replace(state, periods={**state.periods, record.start: record})
         case InvoicingPeriodSkipped():
             return _skipped(state, happened)
+        case InvoiceGenerationFailed():
+            failure = GenerationFailure(
+                happened.period_start, happened.failures, happened.run_date, happened.retry_at, happened.task
+            )
+            return replace(state, generation_failure=failure)
+        case InvoiceGenerationResumed():
+            return replace(state, generation_failure=None)
         case NextPaymentDueDateChanged():
             return replace(state, next_payment_due_date=happened.new)
         case BillingAccountClosed():
-            return replace(state, status=AccountStatus.CLOSED, closed_reason=happened.reason)
+            return replace(state, status=AccountStatus.CLOSED, closed_reason=happened.reason, generation_failure=None)
         case BillingAccountReopened():
             return replace(state, status=AccountStatus.ACTIVE, closed_reason=None)
         case HoldActivated() | HoldExpired() | ModalityChangeRequired():
@@ -493,7 +526,17 @@ def _skipped(state: Account, happened: InvoicingPeriodSkipped) -> Account:
         before.invoice if before is not None else None,
         before.due_date if before is not None else None,
     )
-    return replace(state, periods={**state.periods, record.start: record})
+    return replace(
+        state,
+        periods={**state.periods, record.start: record},
+        generation_failure=failure_behind(state, record.start),
+    )
+
+
+def failure_behind(state: Account, settled: dt.date) -> GenerationFailure | None:
+    """What failed and is not settled by the period that starts on this day, nor by an earlier one."""
+    failure = state.generation_failure
+    return failure if failure is not None and failure.period_start > settled else None
 
 
 def _change_frequency(state: Account, happened: InvoicingFrequencyChanged) -> Account:

@@ -227,7 +227,11 @@ class InvoiceRegenerated:
 
 @event()
 class InvoiceGenerationFailed:
-    """A generation ended without invoice; the account's period and the cause (INV-043)."""
+    """A generation ended without invoice: what was to be billed, and the cause (INV-043). In the account's stream.
+
+    `failures` counts those of this period in a row, this one included. `retry_at` is when the job tries again; None:
+    the retries are used up, and `task` waits for a user (CAL-079). `run_date` is the day the failed run worked up to.
+    """
 
     account: str
     period_start: dt.date
@@ -235,6 +239,11 @@ class InvoiceGenerationFailed:
     code: str
     detail: str
     source: GenerationSource
+    run_date: dt.date
+    failures: int
+    failed_at: dt.datetime
+    retry_at: dt.datetime | None
+    task: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +318,6 @@ def evolve(state: Invoice, happened: object) -> Invoice:
             | OpenCreditSetOff()
             | NegativeItemOffsetUndone()
             | ItemsReturnedToPending()
-            | InvoiceGenerationFailed()
         ):
             return state
         case _:

@@ -15,7 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from application.clock import Clock
-from application.job_runs import JobRuns
+from application.job_runs import JobDefinition, JobRuns, Starts
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -59,14 +59,18 @@ class Scheduler:
         now = self._clock.now()
         started = []
         for name, definition in self._runs.definitions.items():
-            if definition.starts_at is None:
-                continue
-            run = self._runs.start_scheduled(name, latest_time(definition.starts_at, self._zone, now))
-            if run is not None:
+            due = self._due(definition, now)
+            if due is not None and self._runs.start_scheduled(name, due) is not None:
                 started.append(name)
         for resume in self._resume:
             resume()
         return started
+
+    def _due(self, definition: JobDefinition, now: dt.datetime) -> dt.datetime | None:
+        """The latest scheduled time of a job that has passed."""
+        if definition.starts is Starts.DAILY and definition.starts_at is not None:
+            return latest_time(definition.starts_at, self._zone, now)
+        return self._runs.due_since(definition, now)
 
     def run(self, stop: threading.Event, interval: float = INTERVAL) -> None:
         """Tick until told to stop; a failing tick is logged and the next one tries again."""

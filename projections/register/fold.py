@@ -14,6 +14,9 @@ from domain.accounts.account import (
     BillingAccountReopened,
     BillingCalendarAssigned,
     BillTypeAssigned,
+    InvoiceGenerationResumed,
+    InvoicingPeriodInvoiced,
+    InvoicingPeriodSkipped,
 )
 from domain.accounts.setup import BillingSetupIssued
 from domain.calendar.payment_plans import PaymentPlanCreated, plan_key
@@ -22,6 +25,7 @@ from domain.invoices.invoice import (
     CreditPairs,
     InvoiceBalancesCalculated,
     InvoiceDiscarded,
+    InvoiceGenerationFailed,
     InvoiceInitialised,
     InvoiceIssued,
     InvoiceProjected,
@@ -66,6 +70,16 @@ from domain.payments.payment import (
     RefundLockReleased,
     RefundLockSet,
     UnappliedExplained,
+)
+from domain.platform.tasks import (
+    TaskCancelled,
+    TaskClaimed,
+    TaskCompleted,
+    TaskRaised,
+    TaskReassigned,
+    TaskReminded,
+    TaskReturned,
+    TaskState,
 )
 from projections.engine.projection import Mode, Projection, ProjectionError
 from projections.engine.rows import Rows
@@ -130,6 +144,7 @@ def account_active(recorded: RecordedEvent, rows: Rows) -> None:
 @register.on(BillingAccountClosed, account=_own)
 def account_closed(recorded: RecordedEvent, rows: Rows) -> None:
     rows["account"].require(recorded.event.number)["status"] = "CLOSED"
+    rows["failed_generation"].delete(recorded.event.number)
 
 
 @register.on(BillingCalendarAssigned, account=_own)
@@ -254,6 +269,102 @@ def member_anyb_changed(recorded: RecordedEvent, rows: Rows) -> None:
 def dead_lettered(recorded: RecordedEvent, rows: Rows) -> None:
     event: MemberTransactionDeadLettered = recorded.event
     rows["dead_letter"].add({"dead_letter": event.dead_letter, "key": event.key, "position": recorded.position})
+
+
+@register.on(InvoiceGenerationFailed)
+def generation_failed(recorded: RecordedEvent, rows: Rows) -> None:
+    event: InvoiceGenerationFailed = recorded.event
+    rows["failed_generation"].put(
+        {
+            "account": event.account,
+            "period_start": event.period_start,
+            "retry_at": event.retry_at,
+            "task": event.task,
+        }
+    )
+
+
+@register.on(InvoicingPeriodInvoiced, InvoicingPeriodSkipped, failed_generation=_own)
+def period_settled(recorded: RecordedEvent, rows: Rows) -> None:
+    row = rows["failed_generation"].get(recorded.event.number)
+    if row is not None and row["period_start"] <= recorded.event.period_start:
+        rows["failed_generation"].delete(recorded.event.number)
+
+
+@register.on(InvoiceGenerationResumed)
+def generation_resumed(recorded: RecordedEvent, rows: Rows) -> None:
+    rows["failed_generation"].delete(recorded.event.number)
+
+
+@register.on(TaskRaised)
+def task_raised(recorded: RecordedEvent, rows: Rows) -> None:
+    event: TaskRaised = recorded.event
+    rows["task"].add(
+        {
+            "task": event.task,
+            "type": event.type.value,
+            "queue": event.queue.value,
+            "priority": int(event.priority),
+            "privilege": event.privilege,
+            "subject": event.subject,
+            "account": event.account,
+            "cause": event.cause,
+            "code": event.code,
+            "reason": event.reason,
+            "links": dict(event.links),
+            "state": TaskState.OPEN.value,
+            "assignee": None,
+            "raised_at": event.raised_at,
+            "reminded_on": None,
+            "closed_at": None,
+            "closed_by": None,
+            "note": None,
+        }
+    )
+
+
+def _task(recorded: RecordedEvent) -> Iterable[str]:
+    return (recorded.event.task,)
+
+
+@register.on(TaskReminded, task=_task)
+def task_reminded(recorded: RecordedEvent, rows: Rows) -> None:
+    row = rows["task"].require(recorded.event.task)
+    row["reminded_on"] = recorded.event.day
+    row["reason"] = recorded.event.reason
+
+
+@register.on(TaskClaimed, TaskReassigned, task=_task)
+def task_claimed(recorded: RecordedEvent, rows: Rows) -> None:
+    row = rows["task"].require(recorded.event.task)
+    row["state"] = TaskState.CLAIMED.value
+    row["assignee"] = recorded.event.user
+
+
+@register.on(TaskReturned, task=_task)
+def task_returned(recorded: RecordedEvent, rows: Rows) -> None:
+    row = rows["task"].require(recorded.event.task)
+    row["state"] = TaskState.OPEN.value
+    row["assignee"] = None
+
+
+@register.on(TaskCompleted, task=_task)
+def task_completed(recorded: RecordedEvent, rows: Rows) -> None:
+    event: TaskCompleted = recorded.event
+    row = rows["task"].require(event.task)
+    row["state"] = TaskState.DONE.value
+    row["closed_at"] = event.at
+    row["closed_by"] = event.user
+    row["note"] = event.note
+
+
+@register.on(TaskCancelled, task=_task)
+def task_cancelled(recorded: RecordedEvent, rows: Rows) -> None:
+    event: TaskCancelled = recorded.event
+    row = rows["task"].require(event.task)
+    row["state"] = TaskState.CANCELLED.value
+    row["closed_at"] = event.at
+    row["note"] = event.reason
 
 
 @register.on(DeadLetterResolved, DeadLetterDiscarded)

@@ -21,6 +21,7 @@ from application.register import (
     InvoiceRow,
     ItemRegister,
     ItemRow,
+    JobWork,
     OverpaymentRow,
     PaidInvoiceRow,
     PairRow,
@@ -28,6 +29,7 @@ from application.register import (
     Placements,
     StatementWindow,
     UnappliedRow,
+    WaitingTasks,
 )
 from domain.accounts.numbering import normalised
 from projections.register.fold import ALLOCATED, DISCARDED, PAYMENT, WRITTEN_OFF
@@ -85,19 +87,36 @@ class DirectoryQueries(_Queries):
         sql = "select exists(select from {setup_account} where account = %(account)s)"
         return bool(self._value(sql, {"account": account}))
 
-    def accounts_due_order(self, after: str, limit: int) -> list[str]:
-        sql = (
-            "select account from {account} where status = 'ACTIVE' and bill_type is not null and account > %(after)s"
-            " order by account limit %(limit)s"
-        )
-        return [row[0] for row in self._rows(sql, {"after": after, "limit": limit})]
-
     def plan_of_uri(self, uri: str) -> str | None:
         found: str | None = self._value("select plan from {plan} where uri = %(uri)s", {"uri": uri})
         return found
 
     def plans(self) -> list[str]:
         return [row[0] for row in self._rows("select plan from {plan} order by plan", {})]
+
+
+class JobWorkQueries(_Queries):
+    """Port `JobWork`."""
+
+    def active_accounts(self, after: str, limit: int, excluded: Sequence[str]) -> list[str]:
+        sql = (
+            "select account from {account} where status = 'ACTIVE' and bill_type is not null and account > %(after)s"
+            " and account <> all(%(excluded)s::text[]) order by account limit %(limit)s"
+        )
+        return [row[0] for row in self._rows(sql, {"after": after, "limit": limit, "excluded": list(excluded)})]
+
+    def failed_generations(self, until: dt.datetime, after: str, limit: int, excluded: Sequence[str]) -> list[str]:
+        sql = (
+            "select account from {failed_generation} where retry_at <= %(until)s and account > %(after)s"
+            " and account <> all(%(excluded)s::text[]) order by account limit %(limit)s"
+        )
+        parameters = {"until": until, "after": after, "limit": limit, "excluded": list(excluded)}
+        return [row[0] for row in self._rows(sql, parameters)]
+
+    def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
+        sql = "select max(retry_at) from {failed_generation} where retry_at <= %(now)s"
+        found: dt.datetime | None = self._value(sql, {"now": now})
+        return found
 
 
 class PlacementQueries(_Queries):
@@ -128,6 +147,19 @@ class PendingLetterQueries(_Queries):
     def pending(self, key: str) -> list[str]:
         sql = "select dead_letter from {dead_letter} where key = %(key)s order by position, dead_letter"
         return [row[0] for row in self._rows(sql, {"key": key})]
+
+
+class WaitingTaskQueries(_Queries):
+    """Port `WaitingTasks`."""
+
+    def of_cause(self, cause: str) -> str | None:
+        sql = "select task from {task} where cause = %(cause)s and state in ('OPEN', 'CLAIMED')"
+        found: str | None = self._value(sql, {"cause": cause})
+        return found
+
+    def on_account(self, account: str) -> list[str]:
+        sql = "select task from {task} where account = %(account)s and state in ('OPEN', 'CLAIMED') order by task"
+        return [row[0] for row in self._rows(sql, {"account": account})]
 
 
 _INVOICE = (
@@ -372,5 +404,7 @@ PORTS: Final[Mapping[type, Any]] = {
     Directory: DirectoryQueries,
     Placements: PlacementQueries,
     PendingLetters: PendingLetterQueries,
+    WaitingTasks: WaitingTaskQueries,
     ItemRegister: ItemQueries,
+    JobWork: JobWorkQueries,
 }

@@ -313,6 +313,52 @@ DEAD_LETTER = Table(
     indexes=(Index(("key",)),),
 )
 
+#: Accounts whose next invoice could not be generated: when it is tried again; empty: when a user has acted (CAL-079).
+FAILED_GENERATION = Table(
+    "failed_generation",
+    (
+        Column("account", "text"),
+        Column("period_start", "date"),
+        Column("retry_at", "timestamptz", nullable=True),
+        Column("task", "text", nullable=True),
+    ),
+    key=("account",),
+    indexes=(Index(("retry_at",)),),
+    account="account",
+)
+
+#: Tasks for people with what a queue shows of them (PLT-061, PLT-062).
+TASK = Table(
+    "task",
+    (
+        Column("task", "text"),
+        Column("type", "text"),
+        Column("queue", "text"),
+        Column("priority", "smallint"),
+        Column("privilege", "text"),
+        Column("subject", "text"),
+        Column("account", "text"),
+        Column("cause", "text"),
+        Column("code", "text"),
+        Column("reason", "text"),
+        Column("links", "jsonb"),
+        Column("state", "text"),
+        Column("assignee", "text", nullable=True),
+        Column("raised_at", "timestamptz"),
+        Column("reminded_on", "date", nullable=True),
+        Column("closed_at", "timestamptz", nullable=True),
+        Column("closed_by", "text", nullable=True),
+        Column("note", "text", nullable=True),
+    ),
+    key=("task",),
+    indexes=(
+        Index(("cause",), where="state in ('OPEN', 'CLAIMED')"),
+        Index(("account",)),
+        Index(("priority", "raised_at", "task"), where="state in ('OPEN', 'CLAIMED')"),
+    ),
+    account="account",
+)
+
 TABLES = (
     ACCOUNT,
     NUMBER,
@@ -333,4 +379,6 @@ TABLES = (
     FREED,
     MOVEMENT,
     DEAD_LETTER,
+    FAILED_GENERATION,
+    TASK,
 )

@@ -43,7 +43,6 @@ AWAITING_A_USE_CASE = frozenset(
         "InstallmentReplaced",
         "InstallmentScheduleGenerated",
         "InstallmentSuperseded",
-        "InvoiceGenerationFailed",
         "MemberCancellationRequestRefused",
         "MemberCancellationRequested",
         "MemberNameEventStale",
@@ -65,8 +64,17 @@ NOT_LIVED = frozenset(
     {
         "BucketMoved",
         "ContinuationRemoved",
+        "InvoiceGenerationFailed",
+        "InvoiceGenerationResumed",
         "MemberOverpaymentAllocated",
         "OpenCreditSetOff",
+        "TaskCancelled",
+        "TaskClaimed",
+        "TaskCompleted",
+        "TaskRaised",
+        "TaskReassigned",
+        "TaskReminded",
+        "TaskReturned",
     }
 )
 

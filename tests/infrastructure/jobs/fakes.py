@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from application.clock import SystemClock, UuidSource
 from application.command import CommandAnswer, CommandRequest, Principal
 from application.dispatch import CommandRefused, Layer
-from application.job_runs import JobDefinition, JobRuns
+from application.job_runs import JobDefinition, JobRuns, Starts, StoredRun, Work
 from application.jobs import JobType
 from domain.errors import Problem
 from infrastructure.jobs.store import PostgresRuns
@@ -24,6 +24,7 @@ JOB = JobDefinition(
     "SweepAccount",
     payload=lambda run, account: {"account": account},
     skips=frozenset({"HELD"}),
+    starts=Starts.DAILY,
     starts_at=dt.time(6),
 )
 JOBS: Mapping[str, JobDefinition] = {"Sweep": JOB}
@@ -38,8 +39,11 @@ class FakeAccounts:
 
     count: int
 
-    def due_order(self, after: str, limit: int) -> list[str]:
-        return [account for account in self._all() if account > after][:limit]
+    def items(self, work: Work, run: StoredRun, after: str, limit: int) -> list[str]:
+        return [account for account in self._all() if account > after and account not in run.excluded][:limit]
+
+    def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
+        return None
 
     def resolve(self, number: str) -> str | None:
         return number if number in self._all() else None
