@@ -90,9 +90,7 @@ def _payment_movements(
             moved = [Movement(happened.amount, here, here, funds=happened.funds)]
             return _RECEIVED[happened.record.category], happened.record, moved
         case PaymentReceived(in_force=True, origin=Origin.RELEASE):
-            here = _cash(happened.record, entity_of)
-            moved = [Movement(happened.amount, here, here, Case.TO_ACCOUNT)]
-            return TransactionType.SUSPENSE_RELEASED, happened.record, moved
+            return TransactionType.SUSPENSE_RELEASED, happened.record, _released(happened, entity_of)
         case PaymentSettled(came_in_force=True):
             here = _cash(happened.record, entity_of)
             moved = [Movement(happened.amount, here, here, funds=happened.funds)]
@@ -119,11 +117,12 @@ def _payment_movements(
         case PaymentSuspended():
             here = _cash(happened.record, entity_of)
             return TransactionType.PAYMENT_SUSPENDED, happened.record, [Movement(happened.amount, here, here)]
+        case PaymentReleased(domain=None):
+            return TransactionType.SUSPENSE_RELEASED, happened.record, _released(happened, entity_of)
         case PaymentReleased():
             here = _cash(happened.record, entity_of)
-            away = happened.domain is not None
-            amount, case = (happened.suspended, Case.TO_DOMAIN) if away else (happened.amount, Case.TO_ACCOUNT)
-            return TransactionType.SUSPENSE_RELEASED, happened.record, [Movement(amount, here, here, case)]
+            moved = [Movement(happened.suspended, here, here, Case.TO_DOMAIN)]
+            return TransactionType.SUSPENSE_RELEASED, happened.record, moved
         case PaymentReversed() | PaymentDeclined():
             here = _cash(happened.record, entity_of)
             case = Case.SUSPENDED if happened.from_suspense else Case.IN_FORCE
@@ -137,6 +136,17 @@ def _payment_movements(
 def _cash(record: RecordIdentity, entity_of: Callable[[str], str]) -> Dimensions:
     """Dimensions of money that is on no item: the account's entity, the payment (LED-006)."""
     return Dimensions(entity_of(record.account), account=record.account, payment=record.payment_number)
+
+
+def _released(happened: PaymentReceived | PaymentReleased, entity_of: Callable[[str], str]) -> list[Movement]:
+    """Money out of the suspense of the accounts it was suspended on (C5 holds for each of them)."""
+    here = _cash(happened.record, entity_of)
+    told = happened.sources
+    sources = list(zip(told.accounts, told.amounts, strict=True)) or [(here.account or "", happened.amount)]
+    return [
+        Movement(amount, replace(here, entity=entity_of(account), account=account), here, Case.TO_ACCOUNT)
+        for account, amount in sources
+    ]
 
 
 def _lines_moved(

@@ -83,6 +83,18 @@ class MemberAmounts:
 NO_MEMBERS = MemberAmounts()
 
 
+@dataclass(frozen=True, slots=True)
+class SuspenseSources:
+    """Suspended money by the account it was suspended on, as columns: `amounts[i]` minor units (> 0) of
+    `accounts[i]`."""
+
+    accounts: tuple[str, ...] = ()
+    amounts: tuple[int, ...] = ()
+
+
+NO_SOURCES = SuspenseSources()
+
+
 class Origin(StrEnum):
     """How a record came to its account: with the payment, by transfer, or by release from suspense (LED-041)."""
 
@@ -118,7 +130,8 @@ class PaymentInitiated:
 class PaymentReceived:
     """A payment is accepted on the account (PAY-023). In force at once, or awaiting the bank (PAY-020).
 
-    `origin` TRANSFER or RELEASE: the money was received before, on another record or as this one (LED-041).
+    `origin` TRANSFER or RELEASE: the money was received before, on another record or as this one (LED-041). With
+    RELEASE, `sources` tells on which accounts it was suspended; empty in events from before that was told.
     """
 
     record: RecordIdentity
@@ -133,6 +146,7 @@ class PaymentReceived:
     origin: Origin = Origin.RECEIPT
     from_record: str | None = None
     replaces: str | None = None
+    sources: SuspenseSources = NO_SOURCES
 
 
 @event()
@@ -338,7 +352,8 @@ class PaymentReleased:
     """Money came back from general suspense (PAY-104), or went to another domain (PAY-105).
 
     `suspended` is what the record had in suspense, `amount` what it has from now on; the difference went to or came
-    from the payment's other records, or (with `domain`) to that domain.
+    from the payment's other records, or (with `domain`) to that domain. `sources` tells on which accounts the `amount`
+    was suspended; empty in events from before that was told.
     """
 
     record: RecordIdentity
@@ -346,6 +361,7 @@ class PaymentReleased:
     amount: int
     date: dt.date
     domain: str | None = None
+    sources: SuspenseSources = NO_SOURCES
 
 
 @event()

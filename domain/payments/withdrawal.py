@@ -17,6 +17,7 @@ from functools import partial
 from domain.errors import InvariantError, Problem, refuse_if_any
 from domain.payments.classification import DECLINE_REASONS, Category, Cause, PaymentStatus
 from domain.payments.payment import (
+    NO_SOURCES,
     AllocatedItems,
     Origin,
     PaymentDeclined,
@@ -28,6 +29,7 @@ from domain.payments.payment import (
     Phase,
     RecordIdentity,
     RefundLockReleased,
+    SuspenseSources,
     action_problems,
     all_to_unapplied,
     delete_draft,
@@ -217,18 +219,57 @@ def release(
     by_account: dict[str, int] = {}
     for target in targets:
         by_account[target.account.number] = by_account.get(target.account.number, 0) + target.amount
+    sources = _suspense_sources(suspended, by_account)
     existing: RecordEvents = {}
     for record in suspended:
-        amount = by_account.pop(record.known.account, 0)
-        back = PaymentReleased(record=record.known, suspended=record.suspended, amount=amount, date=date)
+        account = record.known.account
+        back = PaymentReleased(
+            record=record.known,
+            suspended=record.suspended,
+            amount=by_account.pop(account, 0),
+            date=date,
+            sources=sources.pop(account, NO_SOURCES),
+        )
         existing[record.known.record_id] = with_status(record, [back], Cause.RELEASE, date)
     new: RecordEvents = {}
     for target in targets:
         if target.account.number in by_account:
             amount = by_account.pop(target.account.number)
-            arrived = received_elsewhere(suspended[0], target.account, target.new_record, amount, Origin.RELEASE)
+            arrived = received_elsewhere(
+                suspended[0],
+                target.account,
+                target.new_record,
+                amount,
+                Origin.RELEASE,
+                sources[target.account.number],
+            )
             new[target.new_record] = with_status(PaymentRecord(), [arrived], Cause.RELEASE, date)
     return existing, new
+
+
+def _suspense_sources(suspended: Sequence[PaymentRecord], wanted: Mapping[str, int]) -> dict[str, SuspenseSources]:
+    """By target account, on which accounts the money it gets was suspended, so that the suspense of each account ends.
+
+    An account is served with its own money first, then with what others left, in record order.
+    """
+    left: dict[str, int] = {}
+    for record in suspended:
+        left[record.known.account] = left.get(record.known.account, 0) + record.suspended
+    found: dict[str, dict[str, int]] = {}
+    for account, amount in wanted.items():
+        own = min(amount, left.get(account, 0))
+        if own:
+            found[account] = {account: own}
+            left[account] -= own
+    for account, amount in wanted.items():
+        missing = amount - sum(found.get(account, {}).values())
+        for source, available in left.items():
+            taken = min(missing, available)
+            if taken:
+                found.setdefault(account, {})[source] = taken
+                left[source] -= taken
+                missing -= taken
+    return {account: SuspenseSources(tuple(parts), tuple(parts.values())) for account, parts in found.items()}
 
 
 def _release_problems(target: ReleaseTarget, records: Sequence[PaymentRecord], where: str) -> list[Problem]:
@@ -249,7 +290,12 @@ def _release_problems(target: ReleaseTarget, records: Sequence[PaymentRecord], w
 
 
 def received_elsewhere(
-    source: PaymentRecord, account: PayingAccount, record_id: str, amount: int, origin: Origin
+    source: PaymentRecord,
+    account: PayingAccount,
+    record_id: str,
+    amount: int,
+    origin: Origin,
+    sources: SuspenseSources = NO_SOURCES,
 ) -> PaymentReceived:
     """The receipt of a record that got its money from another record of the payment: number and dates are the same."""
     identity = source.known
@@ -267,6 +313,7 @@ def received_elsewhere(
         funds=source.funds,
         origin=origin,
         from_record=identity.record_id,
+        sources=sources,
     )
 
 

@@ -38,6 +38,7 @@ from domain.ledger.postings import (
 )
 from domain.ledger.rules import Case
 from domain.payments.payment import (
+    NO_SOURCES,
     BucketMoved,
     MemberOverpaymentAllocated,
     MemberOverpaymentReleased,
@@ -50,6 +51,7 @@ from domain.payments.payment import (
     PaymentSuspended,
     PaymentTransferred,
     PaymentUnallocated,
+    SuspenseSources,
 )
 from domain.products.master_policy import BillingProductCreated
 from projections.engine import Mode, Projection, Rows
@@ -189,7 +191,12 @@ def _post_pairs(recorded: RecordedEvent, rows: Rows, *, undone: bool) -> None:
 
 def _accounts_of_payment(recorded: RecordedEvent) -> Iterable[str]:
     targets = getattr(recorded.event, "targets", ())
-    return {recorded.event.record.account, *(target.account for target in targets if hasattr(target, "account"))}
+    sources: SuspenseSources = getattr(recorded.event, "sources", NO_SOURCES)
+    return {
+        recorded.event.record.account,
+        *(target.account for target in targets if hasattr(target, "account")),
+        *sources.accounts,
+    }
 
 
 @ledger.on(

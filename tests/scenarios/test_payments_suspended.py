@@ -1,0 +1,106 @@
+"""Suspended payments: the money leaves every account, and comes back to others, without the ledger losing track."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.scenarios.billing import generate
+from tests.scenarios.conftest import World
+
+_LEDGER = """
+query ($account: String) {
+  ledgerReconciliation(account: $account) { inBalance accountsWithVariance
+    controls { number ledger { amount } projection { amount } } }
+  trialBalance { code closing { amount } }
+}
+"""
+
+
+@pytest.fixture
+def two(world: World) -> tuple[World, str, str]:
+    """Two accounts of two groups with one invoice each, of 600.00 and of 400.00."""
+    world.on("2024-12-20").calendar()
+    accounts = []
+    for number, annual in enumerate(("7200.00", "4800.00"), start=1):
+        sponsor = world.sponsor(f"C-{number}")
+        account = world.account(sponsor, in_single_bill_setup=True)
+        policy = world.policy(sponsor, f"MP-{number}")
+        world.setup(policy, account)
+        world.member(policy, f"MR-{number}", annual=annual)
+        generate(world, account)
+        accounts.append(account)
+    return world, accounts[0], accounts[1]
+
+
+def _hub_payment(world: World, reference: str, **targets: str) -> str:
+    parts = [{"account": account, "amount": amount} for account, amount in targets.items()]
+    total = sum(round(float(amount) * 100) for amount in targets.values())
+    return str(
+        world.do(
+            "AcceptHubPayment",
+            payment_reference=reference,
+            amount=f"{total // 100}.{total % 100:02d}",
+            currency="USD",
+            method="EFT_ACH",
+            token_profile="TP-1",
+            account_holder="Northwind Mills",
+            targets=parts,
+        )["payment"]
+    )
+
+
+def _in_balance(world: World) -> dict[str, str]:
+    """No identity varies on any account (LED-049); the closing balances."""
+    found: dict[str, Any] = world.query(_LEDGER, roles=("ARM",))
+    reconciliation = found["ledgerReconciliation"]
+    assert reconciliation["accountsWithVariance"] == [], reconciliation
+    assert reconciliation["inBalance"]
+    return {line["code"]: line["closing"]["amount"] for line in found["trialBalance"]}
+
+
+def _due(world: World, *accounts: str) -> list[str]:
+    query = "query ($account: String!) { accountBalances(account: $account) { dueAndUnpaid { amount } } }"
+    return [world.query(query, account=account)["accountBalances"]["dueAndUnpaid"]["amount"] for account in accounts]
+
+
+@pytest.mark.rule("LED-E08", "LED-049", "PAY-103", "PAY-104", "PAY-E14")
+def test_money_suspended_on_two_accounts_and_released_to_one_leaves_no_suspense_on_either(
+    two: tuple[World, str, str],
+) -> None:
+    world, first, second = two
+    payment = _hub_payment(world, "HUB-1", **{first: "650.00", second: "400.00"})
+    assert _due(world, first, second) == ["0.00", "0.00"]
+    world.do("SuspendPayment", payment=payment, reason="MISDIRECTED")
+    assert _due(world, first, second) == ["600.00", "400.00"]
+    assert _in_balance(world)["2150"] == "-1050.00"
+    assert world.refused(
+        "ReleaseSuspendedPayment", payment=payment, targets=[{"account": second, "amount": "1000.00"}]
+    ) == (422, ["RELEASE_AMOUNT_MISMATCH"])
+    world.do("ReleaseSuspendedPayment", payment=payment, targets=[{"account": second, "amount": "1050.00"}])
+    assert _due(world, first, second) == ["600.00", "0.00"]
+    closing = _in_balance(world)
+    assert (closing["2150"], closing["2100"], closing["1000"]) == ("0.00", "-650.00", "1050.00")
+    world.verify()
+
+
+@pytest.mark.rule("LED-E08", "LED-049", "PAY-104", "PAY-110")
+def test_a_payment_released_to_a_third_account_and_suspended_again_can_still_be_reversed(
+    two: tuple[World, str, str],
+) -> None:
+    world, first, second = two
+    sponsor = world.sponsor("C-3")
+    third = world.account(sponsor, in_single_bill_setup=True)
+    world.setup(world.policy(sponsor, "MP-3"), third)
+    payment = _hub_payment(world, "HUB-1", **{first: "600.00", second: "400.00"})
+    world.do("SuspendPayment", payment=payment, reason="MISDIRECTED")
+    targets = [{"account": third, "amount": "700.00"}, {"account": second, "amount": "300.00"}]
+    world.do("ReleaseSuspendedPayment", payment=payment, targets=targets)
+    assert _due(world, first, second, third) == ["600.00", "100.00", "0.00"]
+    assert _in_balance(world)["2150"] == "0.00"
+    world.do("SuspendPayment", payment=payment, reason="MISDIRECTED")
+    world.do("ReversePayment", payment=payment, reason="ENTRY_ERROR")
+    closing = _in_balance(world)
+    assert (closing["2150"], closing["2100"], closing["1000"], closing["1100"]) == ("0.00", "0.00", "0.00", "1000.00")
+    world.verify()
