@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from application.command import Command, Identifier, Outcome, command, handles
+from application.parameters import parameters_in_force
 from application.register import Directory
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.calendar.billing_calendars import (
@@ -20,6 +21,7 @@ from domain.calendar.billing_calendars import (
     set_default,
 )
 
+_STRICT = "calendar.strict_holidays"
 #: All business calendars of an installation are one stream, so that names and the default are judged together.
 INSTALLATION = "installation"
 
@@ -131,17 +133,24 @@ def load_calendars(unit: UnitOfWork) -> Loaded[BillingCalendars]:
     return unit.load(BILLING_CALENDARS, INSTALLATION)
 
 
+def _strict_holidays(unit: UnitOfWork) -> bool:
+    """Whether a holiday on a weekend day is refused rather than of no effect (CAL-003)."""
+    return parameters_in_force(unit, (_STRICT,), {}, unit.today())[_STRICT] is True
+
+
 @handles(CreateBillingCalendar)
 def create_billing_calendar(command: CreateBillingCalendar, unit: UnitOfWork) -> Outcome:
     calendars = load_calendars(unit)
-    unit.append(BILLING_CALENDARS, INSTALLATION, define_calendar(calendars.state, command.request()))
+    events = define_calendar(calendars.state, command.request(), strict_holidays=_strict_holidays(unit))
+    unit.append(BILLING_CALENDARS, INSTALLATION, events)
     return Outcome({"name": command.name})
 
 
 @handles(UpdateBillingCalendar)
 def update_billing_calendar(command: UpdateBillingCalendar, unit: UnitOfWork) -> Outcome:
     calendars = load_calendars(unit)
-    unit.append(BILLING_CALENDARS, INSTALLATION, change_calendar(calendars.state, command.request()))
+    events = change_calendar(calendars.state, command.request(), strict_holidays=_strict_holidays(unit))
+    unit.append(BILLING_CALENDARS, INSTALLATION, events)
     return Outcome({"name": command.name})
 
 

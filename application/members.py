@@ -17,7 +17,9 @@ from pydantic import Field
 
 from application.command import AmountText, Command, Identifier, Outcome, Part, command, handles
 from application.invoicing_start import earliest_effective_date_events
+from application.parameters import parameters_in_force
 from application.pricing import terms_of_accounts
+from application.products import with_terms_in_force
 from application.register import Directory, ItemRegister, PendingLetters, Placements
 from application.reprocessing import ReprocessingUnit, StillFailingError
 from application.setups import load_policy
@@ -342,7 +344,7 @@ class ApplyPremiumWaiver(TransactionMembers):
     expiration_date: dt.date | None = None
     coverages: Annotated[tuple[Identifier, ...], Field(max_length=50)] = ()
     classification: Literal["IN_SCOPE", "OUT_OF_SCOPE"] = "IN_SCOPE"
-    apply_to_all_policies: bool = True
+    apply_to_all_policies: bool | None = None
 
 
 @command(
@@ -495,7 +497,7 @@ def facts_of(
     return TransactionFacts(
         today=unit.today(),
         now=unit.now,
-        policy=policy_facts(policy),
+        policy=policy_facts(with_terms_in_force(unit, policy)),
         accounts=terms_of_accounts(unit, sorted(numbers)),
         route=SetupRouter(setup),
         inactive_accounts=frozenset(number for number, one in accounts.items() if not one.state.active),
@@ -811,6 +813,8 @@ def apply_new_business(command: ApplyNewBusiness, unit: UnitOfWork) -> Outcome:
     return outcome
 
 
+_ALL_POLICIES = "premium.apply_to_all_policies"
+
 #: What Policy and Enrolment may send before the New Business of the record has come through (MEM-085).
 _BEFORE_NEW_BUSINESS = frozenset(
     {
@@ -962,7 +966,7 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
     others: list[dict[str, object]] = []
     if "dead_letter" in outcome.result:
         return outcome  # all or none: the others follow when the message is processed again
-    if command.apply_to_all_policies and command.classification == "IN_SCOPE":
+    if command.classification == "IN_SCOPE" and _reaches_all_policies(command, unit):
         for other in unit.port(Directory).members_of_customer(member.state.customer_number):
             if other != member.identifier and _waivable(unit, other, command):
                 further = command.model_copy(
@@ -974,12 +978,19 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
     return Outcome({**outcome.result, "applied_to": others})
 
 
+def _reaches_all_policies(command: ApplyPremiumWaiver, unit: UnitOfWork) -> bool:
+    """What the message says, else the parameter (PRM-094)."""
+    if command.apply_to_all_policies is not None:
+        return command.apply_to_all_policies
+    return parameters_in_force(unit, (_ALL_POLICIES,), {}, unit.today())[_ALL_POLICIES] is True
+
+
 def _waivable(unit: UnitOfWork, member_record: str, command: ApplyPremiumWaiver) -> bool:
     """Whether another record of the customer is in force and its master policy allows the source (PRM-094)."""
     member, policy = load_member(unit, member_record)
     day = command.effective_date
     in_force = day is not None and any(one.holds(day) for one in member.state.placements)
-    return in_force and policy.state.terms.premium_waiver_source is command.source
+    return in_force and with_terms_in_force(unit, policy.state).terms.premium_waiver_source is command.source
 
 
 @handles(EndPremiumWaiver)

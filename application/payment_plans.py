@@ -9,6 +9,7 @@ from pydantic import Field
 
 from application.accounts import load_account
 from application.command import Command, Identifier, Outcome, Part, command, handles
+from application.parameters import parameters_in_force
 from application.register import Directory
 from application.unit_of_work import UnitOfWork
 from domain.calendar.installment_schedules import INSTALLMENT_SCHEDULES, set_due_days
@@ -23,6 +24,8 @@ from domain.calendar.payment_plans import (
     plan_key,
     set_expiration,
 )
+
+_MAXIMUM = "plan.max_installments"
 
 Text = Annotated[str, Field(max_length=500)]
 
@@ -113,7 +116,8 @@ def create_payment_plan(command: CreatePaymentPlan, unit: UnitOfWork) -> Outcome
     key = plan_key(command.code or "")
     taken = bool(command.code) and unit.exists(PAYMENT_PLANS, key)
     uri_taken = bool(command.uri) and unit.port(Directory).plan_of_uri(command.uri or "") is not None
-    events = create_plan(request, code_taken=taken, uri_taken=uri_taken)
+    maximum = parameters_in_force(unit, (_MAXIMUM,), {}, unit.today())[_MAXIMUM]
+    events = create_plan(request, code_taken=taken, uri_taken=uri_taken, maximum=int(str(maximum)))
     return _told(unit.append(PAYMENT_PLANS, key, events).state)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -25,12 +25,13 @@ from api.graphql.member_types import (
     modal_premium_of,
     transaction_of,
 )
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page, page_of
+from api.graphql.paging import DEFAULT_PAGE, LARGEST_PAGE, After, Connection, First, page, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
 from api.graphql.sight import require_all_visible, visible_accounts
 from application.invoices import members_of
 from application.members import invoiced_amounts
+from application.parameters import parameters_in_force
 from application.pricing import account_terms, terms_of_accounts
 from domain.accounts.account import ACCOUNT
 from domain.errors import refuse
@@ -56,6 +57,8 @@ from domain.products.master_policy import (
 from projections.register.reads import MEMBERS, find_member, invoices_by_charge, locked_members
 
 _DAY = dt.timedelta(days=1)
+_ALERT_DAYS = "premium.roll_on_alert_days"
+_PAGE_SIZE = "premium.modal_history_page_size"
 #: Days of charges that one query shows at most.
 _LONGEST = 3_660
 #: Locked records of one work list at most; a lock is a rare thing that a person or Policy ends within days.
@@ -221,6 +224,7 @@ class PendingRollOn:
     mode: str = strawberry.field(description="AUTOMATIC or INSTRUCTED.")
     requested_at: dt.datetime = strawberry.field(description="Since when.")
     days_pending: int = strawberry.field(description="Whole days since then.")
+    overdue: bool = strawberry.field(description="Whether that is longer than such a lock should last.")
     backed_off: list[MemberTransaction] = strawberry.field(description="The transactions to decide on, in order.")
 
 
@@ -413,8 +417,14 @@ def _check_span(first: dt.date, last: dt.date) -> None:
         raise refuse("REQUEST_INVALID", f"at most {_LONGEST} days", pointer="/to")
 
 
-def _pending(state: RecordState, now: dt.datetime) -> PendingRollOn:
+def _whole_number(context: Context, name: str, keys: Mapping[str, str]) -> int:
+    """A parameter's value of today."""
+    return int(str(parameters_in_force(reading(context), (name,), keys, context.today())[name]))
+
+
+def _pending(state: RecordState, now: dt.datetime, alert_days: int) -> PendingRollOn:
     assert state.lock is not None
+    days_pending = (now - state.lock.requested_at).days
     return PendingRollOn(
         member_record=state.number,
         master_policy=state.master_policy,
@@ -422,7 +432,8 @@ def _pending(state: RecordState, now: dt.datetime) -> PendingRollOn:
         caused_by=state.lock.caused_by,
         mode=str(state.lock.mode),
         requested_at=state.lock.requested_at,
-        days_pending=(now - state.lock.requested_at).days,
+        days_pending=days_pending,
+        overdue=days_pending > alert_days,
         backed_off=[transaction_of(one, state.currency) for one in state.backed_off],
     )
 
@@ -477,7 +488,10 @@ class MemberQueries:
         self,
         info: strawberry.Info,
         member_record: str,
-        first: First = DEFAULT_PAGE,
+        first: Annotated[
+            int | None,
+            strawberry.argument(description=f"Rows of the page, 1 to {LARGEST_PAGE}; null: as the user has it set."),
+        ] = None,
         after: After = None,
         all_versions: bool = False,
         as_of: dt.datetime | None = None,
@@ -493,9 +507,9 @@ class MemberQueries:
             rows = [row for row in rows if row.effective_date <= on]
         if coverage is not None:
             rows = [row for row in rows if row.item.coverage == coverage]
-        return page_of(
-            rows, f"history {member_record} {all_versions} {as_of} {on} {coverage}", first, after, lambda row: row
-        )
+        name = f"history {member_record} {all_versions} {as_of} {on} {coverage}"
+        size = _whole_number(info.context, _PAGE_SIZE, {"user": info.context.principal.identifier})
+        return page_of(rows, name, size if first is None else first, after, lambda row: row)
 
     @read("modalhistory.view", "The transactions of a record by effective date, then by recording.")
     def member_transactions(
@@ -542,7 +556,8 @@ class MemberQueries:
         numbers = locked_members(context.reads, master_policy, account, _MOST_LOCKED)
         now = context.clock.now()
         states = [one.state for one in context.history.states(MEMBER_RECORD, numbers).values()]
-        pending = [_pending(one, now) for one in states if one.lock is not None]
+        alert_days = _whole_number(context, _ALERT_DAYS, {})
+        pending = [_pending(one, now, alert_days) for one in states if one.lock is not None]
         found = sorted(
             (one for one in pending if one.days_pending >= min_days_pending),
             key=lambda one: (one.requested_at, one.member_record),

@@ -157,8 +157,6 @@ _DAY_OFFSET_LIMITS = (6, 13, 27, 14, 29, 59, 89, 179, 364)  # CAL-013, in the or
 
 _CALENDAR = (
     _boolean("calendar.strict_holidays", "02", True),
-    _text("calendar.default", "02", Kind.TEXT, None),
-    _integer("calendar.number_of_days_ahead", "02", None, 0, 90, "calendar", unit="days"),
     _choice("job.invoice_generation.non_working_day_mode", "02", _WORKING_DAY_MODES, "POSTPONE"),
     _choice("job.draft_bill.non_working_day_mode", "02", _WORKING_DAY_MODES, "NONE"),
     _choice(
@@ -447,6 +445,8 @@ PARAMETERS: Final[Mapping[str, ParameterType]] = MappingProxyType(
 #: Rows of the rulebook's tables that are records or tables of their own, and where they are set.
 SET_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "calendar.default": "SetDefaultBillingCalendar",
+        "number_of_days_ahead": "DefineGenerationRule",
         "schedule.defaults": "ActivateDefaultRules",
         "tolerance row": "ConfigureTolerance",
     }

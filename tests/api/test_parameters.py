@@ -50,7 +50,7 @@ def test_a_parameter_is_set_from_a_day_on_and_read_back_as_of_a_day(api: Api) ->
     [
         ("calendar.strict_holidays", False),
         ("consumption.category_order", ["BANKING", "INTERNAL", "CUSTOMER_CREDIT"]),
-        ("calendar.number_of_days_ahead", None),
+        ("premium.waiver_claim_filing_days", None),
         ("ptd.job_schedule", "daily 05:15"),
         ("platform.time_zone", "America/New_York"),
     ],

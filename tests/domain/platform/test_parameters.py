@@ -134,7 +134,7 @@ def test_a_value_out_of_range_is_refused(name: str, value: Value, keys: Mapping[
         ("ptd.job_schedule", "*/15 0-6 1,15 * 1-5", {}),
         ("minimum_due.amount", "0.00", {"currency": "USD", "product": "DENTAL"}),
         ("minimum_due.amount", "1.005", {"currency": "KWD"}),
-        ("calendar.number_of_days_ahead", None, {"calendar": "US-EAST"}),
+        ("premium.waiver_claim_filing_days", None, {"product": "GROUP-LIFE"}),
         ("transfer.incompatible_types", ("LIST_BILL>SELF_BILL",), {}),
         ("platform.time_zone", "America/New_York", {}),
     ],
