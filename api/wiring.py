@@ -92,7 +92,7 @@ class System:
         self.inline = InlineProjections(self.projections)
         self.log = EventLog(self.database.writing)
         self.log_source = PostgresLogSource(self.database.writing)
-        self.units = PostgresUnits(self.database, self.ids, on_events=self.inline.run, ports=self._ports())
+        self.units = PostgresUnits(self.database, self.ids, inline=self.inline, ports=self._ports())
         self.rebuilder = Rebuilder(self.projections, self.database.writing, self.log_source)
         self.projector = Projector(self.projections, self.database.writing, self.log_source)
         self.read_models = ReadModels(

@@ -361,6 +361,11 @@ class AssignBillingCalendar(AccountCommand):
 
 def load_account(unit: UnitOfWork, number: str, pointer: str = "/account") -> Loaded[Account]:
     """The account with this number or legacy number, locked for the unit. Refused `BILLING_ACCOUNT_NOT_FOUND`."""
+    own = normalised(number)
+    unit.lock(f"account:{own}")
+    account = unit.load(ACCOUNT, own)
+    if account.version:  # no account's number is another one's legacy number
+        return account
     resolved = _resolved(unit, number, pointer)
     unit.lock(f"account:{resolved}")
     return unit.load(ACCOUNT, resolved)

@@ -12,7 +12,8 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar, cast
+from functools import cache
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -38,7 +39,8 @@ from infrastructure.event_store.append import (
 from infrastructure.event_store.codec import canonical, named
 from infrastructure.event_store.hash_chain import Hasher, Origin, StreamName
 from infrastructure.event_store.log import head_call
-from infrastructure.event_store.streams import NO_HEAD, Head
+from infrastructure.event_store.state_cache import StateCache
+from infrastructure.event_store.streams import NO_HEAD, Folded, Head
 from infrastructure.postgres import command_records as records
 from infrastructure.postgres.command_records import OpenedKey
 from infrastructure.postgres.connection import BEGIN, COMMIT, ROLLBACK, Call, Row, Statement, StoreConnection
@@ -48,10 +50,26 @@ from projections.engine.garbage import no_garbage_collection
 S = TypeVar("S")
 P = TypeVar("P")
 
-#: The inline projections: folds a command's events into their tables with a cursor of its transaction.
-OnEvents = Callable[[psycopg.Cursor[Any], Sequence[RecordedEvent]], None]
 #: Makes a read port bound to a connection.
 PortFactory = Callable[[psycopg.Connection[Any]], Any]
+
+
+class Inline(Protocol):
+    """The inline projections, which fold a command's events into their tables in its transaction."""
+
+    @property
+    def enter(self) -> Sequence[str]:
+        """Statements without parameters that a command begins with."""
+        ...
+
+    def handle(self, connection: psycopg.Connection[Any], types: Iterable[str]) -> bool:
+        """Whether there is anything to `run` for events of these types."""
+        ...
+
+    def run(self, cursor: psycopg.Cursor[Any], events: Sequence[RecordedEvent]) -> None:
+        """Fold the events, in their order, with a cursor of the command's transaction."""
+        ...
+
 
 #: How many named locks one command may take.
 LOCK_LIMIT = 1_000
@@ -76,7 +94,7 @@ class _Stream:
     state: Any
     head: Head
     version: int
-    behind_snapshot: int
+    snapshot: int
 
 
 class _Appended(NamedTuple):
@@ -108,7 +126,8 @@ class _Pending:
 class PostgresUnits:
     """Opens units of work (application.dispatch.UnitFactory).
 
-    `on_events` feeds the inline projections; `ports` maps the read ports a handler may ask for to their makers.
+    `inline` are the inline projections; `ports` maps the read ports a handler may ask for to their makers. What the
+    inline projections' `enter` returned is in the `scratch` of the connection while the unit lasts, as `entered`.
     """
 
     def __init__(
@@ -116,20 +135,21 @@ class PostgresUnits:
         database: Database,
         ids: UuidSource,
         *,
-        on_events: OnEvents | None = None,
+        inline: Inline | None = None,
         ports: Mapping[type, PortFactory] | None = None,
     ) -> None:
         self._database = database
         self._ids = ids
-        self._on_events = on_events
+        self._inline = inline
         self._ports = dict(ports or {})
+        self._states = StateCache()
 
     @contextmanager
     def begin(self, context: CommandContext) -> Iterator[PostgresUnitOfWork]:
         """A fresh unit; leaving it without a commit rolls everything back. Conflicts come out as ConcurrencyError."""
         pool = self._database.writers
         connection = pool.getconn()
-        unit = PostgresUnitOfWork(connection, context, self._ids, self._on_events, self._ports)
+        unit = PostgresUnitOfWork(connection, context, self._ids, self._inline, self._ports, self._states)
         try:
             yield unit
         except psycopg.Error as error:
@@ -154,15 +174,18 @@ class PostgresUnitOfWork:
         connection: StoreConnection,
         context: CommandContext,
         ids: UuidSource,
-        on_events: OnEvents | None,
+        inline: Inline | None,
         ports: Mapping[type, PortFactory],
+        states: StateCache,
     ) -> None:
         self.connection = connection
         self._ids = ids
-        self._on_events = on_events
+        self._states = states
+        self._inline = inline
         self._port_factories = ports
         self._ports: dict[type, Any] = {}
-        self._unsent: list[Call] = [Call(BEGIN)]
+        self._entering = () if inline is None else _enter_calls(*inline.enter)
+        self._unsent: list[Call] = [Call(BEGIN), *self._entering]
         self._locked: set[str] = set()
         self._locked_before: set[str] = set()
         self.begun = False
@@ -233,7 +256,7 @@ class PostgresUnitOfWork:
     def load(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S]:
         stream = aggregate.stream(identifier)
         if stream not in self._pending.streams:
-            self._load(aggregate, {stream: identifier})
+            self._load_one(aggregate, stream, identifier)
         return _loaded(self._pending.streams.get(stream) or self._begin_stream(aggregate, identifier))
 
     def load_many(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
@@ -350,7 +373,6 @@ class PostgresUnitOfWork:
         heads = _heads(rows, recorded_at)
         for name, head in heads.items():
             stream = pending.streams[name]
-            stream.behind_snapshot += head.stream_position - stream.head.stream_position
             stream.head = head._replace(transaction=written.transaction)
         pending.rows += rows
         pending.positions += written.positions
@@ -450,7 +472,9 @@ class PostgresUnitOfWork:
         """The rows of the calls, in one round trip with what is still to be sent before them."""
         unsent, self._unsent = self._unsent, []
         results = self.connection.round_trip(*unsent, *calls)
-        self.begun = True
+        if not self.begun:
+            self.begun = True
+            self.connection.scratch["entered"] = results[1 : 1 + len(self._entering)]
         if self._key_call is not None:
             [row] = results[unsent.index(self._key_call)]
             self._key, self._key_call = records.opened_key(row), None
@@ -469,14 +493,30 @@ class PostgresUnitOfWork:
         if not key.free:
             raise KeyTakenError(None)
 
+    def _load_one(self, aggregate: Aggregate[Any], stream: str, identifier: str) -> None:
+        """Load a stream into the unit if it has events, going on from the state this process knows of it."""
+        known = self._states.get(aggregate, stream)
+        if known is not None:
+            [rows] = self._read(stream_store.behind_call(stream, known.head))
+            known = stream_store.fold_behind(aggregate, known, rows)
+        if known is None:
+            [rows] = self._read(stream_store.load_call(aggregate, [stream]))
+            known = next((folded for _, folded in stream_store.fold_rows(aggregate, rows)), None)
+        if known is not None:
+            self._states.put(aggregate, stream, known)
+            self._enlist(aggregate, stream, identifier, known)
+
     def _load(self, aggregate: Aggregate[Any], wanted: Mapping[str, str]) -> None:
         """Load streams, named to identifiers, into the unit; those without events are left out."""
         [rows] = self._read(stream_store.load_call(aggregate, list(wanted)))
         for stream, folded in stream_store.fold_rows(aggregate, rows):
-            head = folded.head
-            self._pending.streams[stream] = _Stream(
-                aggregate, wanted[stream], stream, folded.state, head, head.stream_position, folded.events
-            )
+            self._enlist(aggregate, stream, wanted[stream], folded)
+
+    def _enlist(self, aggregate: Aggregate[Any], stream: str, identifier: str, folded: Folded[Any]) -> None:
+        head = folded.head
+        self._pending.streams[stream] = _Stream(
+            aggregate, identifier, stream, folded.state, head, head.stream_position, folded.snapshot
+        )
 
     def _begin_stream(self, aggregate: Aggregate[Any], identifier: str) -> _Stream:
         name = aggregate.stream(identifier)
@@ -549,16 +589,22 @@ class PostgresUnitOfWork:
         else:
             rows.extend(chained)
             insert = insert_call(origin, recorded_at, rows, after)
-            if self._on_events is None:
+            if self._inline is not None and not self.begun:
+                self._send_unsent()
+            if not self._feeds(rows):
                 results = self._read(insert, *closing(_heads(rows, recorded_at)))
                 return rows, written_rows(results[0])
             written = written_rows(self._read(insert)[0])
-        if self._on_events is not None:
+        if self._inline is not None and self._feeds(rows):
             with self.connection.cursor() as cursor:
-                self._on_events(cursor, self._recorded(origin, recorded_at, rows, written))
+                self._inline.run(cursor, self._recorded(origin, recorded_at, rows, written))
         if calls := closing(_heads(rows, recorded_at)):
             self._read(*calls)
         return rows, written
+
+    def _feeds(self, rows: Sequence[NewEvent]) -> bool:
+        """Whether the inline projections have anything to do with the events."""
+        return self._inline is not None and self._inline.handle(self.connection, {row.type for row in rows})
 
     def _recorded(
         self, origin: Origin, recorded_at: dt.datetime, rows: Sequence[NewEvent], written: Written
@@ -588,11 +634,12 @@ class PostgresUnitOfWork:
         calls = []
         for name, head in heads.items():
             stream = pending.streams[name]
-            grown = stream.behind_snapshot + stream.version - stream.head.stream_position
+            grown = head.stream_position - stream.snapshot
             # Rarer on long streams, whose states are large: what a snapshot costs stays a fraction of what it saves.
             every = stream.aggregate.snapshot_every
             if every > 0 and max(every, head.stream_position // 8) <= grown:
                 calls.append(stream_store.save_snapshot_call(stream.aggregate, name, stream.state, head))
+                self._states.snapshot_saved(name, head.stream_position)
         calls.extend(records.save_sequence_call(name, pending.numbers[name]) for name in sorted(pending.taken))
         positions = {name: head.stream_position for name, head in heads.items()}
         subject = pending.main or next(iter(heads), None)
@@ -605,6 +652,11 @@ class PostgresUnitOfWork:
     def _log_position(self) -> int | None:
         [rows] = self._read(head_call())
         return rows[0][1] if rows else None
+
+
+@cache
+def _enter_calls(*statements: str) -> tuple[Call, ...]:
+    return tuple(Call(Statement(f"inline_enter_{number}", sql)) for number, sql in enumerate(statements))
 
 
 def _heads(rows: Sequence[NewEvent], recorded_at: dt.datetime) -> dict[str, Head]:

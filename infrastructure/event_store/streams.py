@@ -33,6 +33,15 @@ STREAMS_PER_QUERY = 10_000
 
 _COLUMNS = "stream, stream_position, type, schema_version, payload, recorded_at, transaction, hash"
 _ONE = Statement("stream_one", f"SELECT {_COLUMNS} FROM event WHERE stream = $1::text ORDER BY stream_position")
+# The event a known state ends with, without its payload, and what came behind it.
+_BEHIND = Statement(
+    "stream_behind",
+    """
+    SELECT stream, stream_position, type, schema_version, CASE WHEN stream_position > $2::int THEN payload END,
+           recorded_at, transaction, hash
+      FROM event WHERE stream = $1::text AND stream_position >= $2::int ORDER BY stream_position
+    """,
+)
 _MANY = Statement(
     "stream_many", f"SELECT {_COLUMNS} FROM event WHERE stream = ANY($1::text[]) ORDER BY stream, stream_position"
 )
@@ -90,11 +99,13 @@ NO_HEAD = Head(0, GENESIS, dt.datetime(1, 1, 1, tzinfo=dt.UTC), 0)
 
 
 class Folded(NamedTuple, Generic[S]):
-    """An aggregate's state, the head it was folded up to, and how many events were folded behind its snapshot."""
+    """An aggregate's state and the head it was folded up to; the position of the snapshot it was folded behind (0: of
+    none), and how many bytes of snapshot and payload it was folded out of."""
 
     state: S
     head: Head
-    events: int
+    snapshot: int
+    size: int
 
 
 def load_call(aggregate: Aggregate[Any], streams: Sequence[str]) -> Call:
@@ -104,6 +115,11 @@ def load_call(aggregate: Aggregate[Any], streams: Sequence[str]) -> Call:
     if len(streams) == 1:
         return Call(_ONE, streams)
     return Call(_MANY, [list(streams)])
+
+
+def behind_call(stream: str, head: Head) -> Call:
+    """The query for what came behind the head of a known state; `fold_behind` makes the present state of its rows."""
+    return Call(_BEHIND, [stream, head.stream_position])
 
 
 def up_to_call(stream: str, version: int) -> Call:
@@ -129,22 +145,38 @@ def heads_of(rows: Sequence[Row]) -> dict[str, Head]:
     }
 
 
-def fold_rows(aggregate: Aggregate[S], rows: Sequence[Row]) -> Iterator[tuple[str, Folded[S]]]:
-    """The state of each stream among rows ordered by stream and position. Raises UnknownEventError."""
-    evolve, initial = aggregate.evolve, aggregate.initial
+def fold_rows(aggregate: Aggregate[S], rows: Sequence[Row], before: S | None = None) -> Iterator[tuple[str, Folded[S]]]:
+    """The state of each stream among rows ordered by stream and position, from the state `before` or the initial one.
+
+    Raises UnknownEventError.
+    """
+    evolve, initial = aggregate.evolve, aggregate.initial if before is None else before
     index, count = 0, len(rows)
     while index < count:
         stream = rows[index][0]
-        state, events = initial, 0
+        state, snapshot, size = initial, 0, 0
         while index < count and rows[index][0] == stream:
             _, position, name, version, payload, recorded_at, transaction, digest = rows[index]
             if name:
                 state = evolve(state, decoders[name, version](payload))
-                events += 1
             else:
-                state = _decoder_of(aggregate)(payload)
+                state, snapshot = _decoder_of(aggregate)(payload), position
+            size += len(payload)
             index += 1
-        yield stream, Folded(state, Head(position, digest, recorded_at, transaction), events)
+        yield stream, Folded(state, Head(position, digest, recorded_at, transaction), snapshot, size)
+
+
+def fold_behind(aggregate: Aggregate[S], known: Folded[S], rows: Sequence[Row]) -> Folded[S] | None:
+    """The present state, of a known one and the rows of `behind_call`; None if the log does not lead to the known one.
+
+    Raises UnknownEventError.
+    """
+    if not rows or rows[0][-1] != known.head.hash:
+        return None
+    if len(rows) == 1:
+        return known
+    [(_, folded)] = fold_rows(aggregate, rows[1:], known.state)
+    return folded._replace(snapshot=known.snapshot, size=known.size + folded.size)
 
 
 def save_snapshot_call(aggregate: Aggregate[S], stream: str, state: S, head: Head) -> Call:

@@ -47,6 +47,7 @@ class Database:
     def writing(self) -> Iterator[StoreConnection]:
         """A connection of the write pool, in autocommit mode; a transaction left open is rolled back."""
         with self.writers.connection() as connection:
+            connection.scratch = {}
             yield connection
 
     @contextmanager

@@ -1,7 +1,9 @@
 """INLINE projections: their rows change in the transaction of the command that wrote the events (BAL-023, PLT-101).
 
 The unit of work calls `run` behind its events and before it commits. All inline projections work on the command's own
-connection: one round trip to see which generations are live, one to load the rows the events need, one to write them.
+connection: one round trip to load the rows the events need, one to write them. Which generations are live is asked at
+the command's very beginning: the unit of work sends `ENTER` with what it begins with, and leaves what came of it in the
+connection's `scratch`, as `entered`. On any other connection it is a round trip of its own.
 
 Against a rebuild that is about to put another generation in place, commands hold a shared advisory lock until they
 commit; the rebuild takes it exclusively for the moment of the change. A process whose code does not fit the live
@@ -30,9 +32,9 @@ from projections.engine.table import Key
 #: Held shared by commands that feed inline projections, exclusively by a rebuild that puts a generation in place.
 INLINE_LOCK: Final = lock_key("inline")
 
-_ENTER: Final = (
-    "select current_setting('transaction_isolation')",
-    f"select pg_advisory_xact_lock_shared({INLINE_LOCK})",
+#: The statements by which a command holds the live generations in place and sees which they are.
+ENTER: Final = (
+    f"select current_setting('transaction_isolation'), pg_advisory_xact_lock_shared({INLINE_LOCK})::text",
     "select name, generation, definition from read_models.generation where live and mode = 'INLINE' order by name",
 )
 
@@ -53,9 +55,17 @@ class InlineError(Exception):
 class InlineProjections:
     """Feeds the inline projections of a set in the transactions of commands. Safe to share between threads."""
 
+    enter = ENTER
+
     def __init__(self, projections: ProjectionSet) -> None:
         self._projections = projections.of(Mode.INLINE)
         self._definitions = {projection.name: projection.definition for projection in self._projections}
+        self._events = frozenset().union(*(projection.events for projection in self._projections))
+
+    def handle(self, connection: Connection, types: Iterable[str]) -> bool:
+        """Whether there is anything to `run` for events of these types. Raises NotReadyError."""
+        self.schemas(connection)
+        return not self._events.isdisjoint(types)
 
     def run(self, cursor: psycopg.Cursor[Any], events: Sequence[RecordedEvent]) -> None:
         """Fold the events, in the order of the command, into the live generations.
@@ -66,7 +76,7 @@ class InlineProjections:
         if not self._projections or not events:
             return
         connection = cursor.connection
-        schemas = self._enter(connection)
+        schemas = self.schemas(connection)
         database = ConnectionDatabase(connection)
         folds = [
             _InlineFold(Rows(projection, schemas[projection.name], database), handled)
@@ -81,15 +91,9 @@ class InlineProjections:
     def schemas(self, connection: Connection) -> dict[str, str]:
         """The schema of each inline projection's live generation, held in place until the transaction ends.
 
-        For ports that read inline rows inside a command. Raises NotReadyError.
+        For ports that read inline rows. Raises NotReadyError.
         """
-        return self._enter(connection)
-
-    def _enter(self, connection: Connection) -> dict[str, str]:
-        with connection.pipeline():
-            cursors = [connection.cursor(row_factory=tuple_row).execute(query) for query in _ENTER]
-            isolation = cursors[0].fetchall()[0][0]
-            found = cursors[2].fetchall()
+        [[(isolation, _)], found] = getattr(connection, "scratch", {}).get("entered") or _enter(connection)
         if isolation != "read committed":
             # A snapshot taken before the lock would still show the generation that was live before it.
             raise RuntimeError(f"inline projections need READ COMMITTED, not {isolation}")
@@ -136,6 +140,12 @@ class _InlineFold:
             raise InlineError(name, error.event.type) from error.__cause__
         except Exception as error:
             raise InlineError(name, None) from error
+
+
+def _enter(connection: Connection) -> list[list[tuple[Any, ...]]]:
+    with connection.pipeline():
+        cursors = [connection.cursor(row_factory=tuple_row).execute(query) for query in ENTER]
+        return [cursor.fetchall() for cursor in cursors]
 
 
 def _load_together(folds: Sequence[_InlineFold], database: ConnectionDatabase) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from domain.money import Money
 from infrastructure.event_store import streams as stream_store
 from infrastructure.event_store.append import INSERT_UP_TO
 from infrastructure.event_store.verification import verify_streams
+from infrastructure.postgres.connection import StoreConnection
 from infrastructure.postgres.database import Database
 from infrastructure.unit_of_work import LOCK_LIMIT, PostgresUnitOfWork, PostgresUnits
 from tests.conftest import Units, answer_of, audit_of
@@ -344,6 +346,21 @@ def test_two_sequences_are_independent(unit_of_work: Units) -> None:
 # Ports and inline projections
 
 
+@dataclass(frozen=True)
+class Inline:
+    """Inline projections of one function, fed with whatever happens."""
+
+    project: Callable[[psycopg.Cursor[Any], Sequence[RecordedEvent]], None]
+    enter: tuple[str, ...] = ("SELECT 'begun with'",)
+
+    def handle(self, connection: psycopg.Connection[Any], types: Iterable[str]) -> bool:
+        assert [*types]
+        return bool(cast(StoreConnection, connection).scratch["entered"] == [[("begun with",)]])
+
+    def run(self, cursor: psycopg.Cursor[Any], events: Sequence[RecordedEvent]) -> None:
+        self.project(cursor, events)
+
+
 def test_inline_projections_see_the_events_with_their_positions_in_the_same_transaction(
     database: Database, unit_of_work: Units
 ) -> None:
@@ -360,7 +377,7 @@ def test_inline_projections_see_the_events_with_their_positions_in_the_same_tran
                     [event.identifier, event.event.amount.minor],
                 )
 
-    unit_of_work.units = PostgresUnits(database, unit_of_work.ids, on_events=project)
+    unit_of_work.units = PostgresUnits(database, unit_of_work.ids, inline=Inline(project))
     answer = unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED, filled(5), filled(6)]))
     assert [event.position for event in fed] == [event.position for event in answer.events]
     assert [str(event.event_id) for event in fed] == [event.event_id for event in answer.events]
@@ -379,7 +396,7 @@ def test_a_failing_inline_projection_takes_the_events_with_it(database: Database
     def project(cursor: psycopg.Cursor[Any], events: Sequence[RecordedEvent]) -> None:
         cursor.execute("SELECT 1 / 0")
 
-    unit_of_work.units = PostgresUnits(database, unit_of_work.ids, on_events=project)
+    unit_of_work.units = PostgresUnits(database, unit_of_work.ids, inline=Inline(project))
     with pytest.raises(psycopg.errors.DivisionByZero):
         unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED]))
     assert rows(database, "SELECT count(*) FROM event") == [(0,)]
@@ -394,7 +411,7 @@ def test_a_transaction_that_had_to_give_way_may_be_run_again(
     def project(cursor: psycopg.Cursor[Any], events: Sequence[RecordedEvent]) -> None:
         raise failure
 
-    unit_of_work.units = PostgresUnits(database, unit_of_work.ids, on_events=project)
+    unit_of_work.units = PostgresUnits(database, unit_of_work.ids, inline=Inline(project))
     with pytest.raises(ConcurrencyError):
         unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED]))
 
@@ -568,7 +585,72 @@ def test_one_process_at_a_time_runs_on_a_subject(unit_of_work: Units) -> None:
         assert third.start_process("account A", "DISCARD") is None
 
 
-# Snapshots
+# States kept, and snapshots
+
+
+def another_process(database: Database, units: Units) -> Units:
+    """Units of work that know nothing of what others have folded."""
+    return replace(units, units=PostgresUnits(database, units.ids))
+
+
+def counting_till(folded: list[object]) -> Aggregate[TillState]:
+    """A till that notes which events it is folded of."""
+    return Aggregate("till", TillState, TillState(), lambda state, event: folded.append(event) or evolve(state, event))
+
+
+def test_a_stream_loaded_again_reads_only_what_came_behind_whoever_wrote_it(
+    database: Database, unit_of_work: Units, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded: list[object] = []
+    till = counting_till(folded)
+    unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED, *(filled(1) for _ in range(20))]))
+    with unit_of_work.begin() as unit:
+        assert unit.load(till, "A").state.balance == 20
+    another_process(database, unit_of_work).write(
+        lambda unit: unit.load(TILL, "A") and unit.append(TILL, "A", [filled(4), filled(5)])
+    )
+    folded.clear()
+    with unit_of_work.begin() as unit:
+        calls = _count_round_trips(unit, monkeypatch)
+        loaded = unit.load(till, "A")
+        assert (loaded.state.balance, loaded.version) == (29, 23)
+        assert [call.statement.name for trip in calls for call in trip] == ["begin", "stream_behind"]
+    assert folded == [filled(4), filled(5)]
+    with unit_of_work.begin() as unit:
+        assert unit.load(till, "A").state.balance == 29
+    assert len(folded) == 2
+
+
+def test_a_state_of_events_that_were_never_committed_is_not_gone_on_from(unit_of_work: Units) -> None:
+    unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED]))
+    with unit_of_work.begin() as unit:
+        unit.load(TILL, "A")
+        unit.append(TILL, "A", [filled(100)])
+        unit.complete(answer_of(unit_of_work.context()), audit_of(unit_of_work.context()), commit=False)
+        unit.enter(unit_of_work.context())
+        assert unit.load(TILL, "A").state.balance == 100  # as the next command of a batch sees it; then rolled back
+    unit_of_work.write(lambda unit: unit.load(TILL, "A") and unit.append(TILL, "A", [filled(7)]))
+    with unit_of_work.begin() as unit:
+        assert unit.load(TILL, "A").state == TillState("front", "USD", 7, 1)
+
+
+def test_a_decision_on_a_kept_state_still_meets_the_conflict(database: Database, unit_of_work: Units) -> None:
+    unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED]))
+    with unit_of_work.begin() as unit:
+        unit.load(TILL, "A")
+
+    def overtaken(unit: PostgresUnitOfWork) -> None:
+        unit.load(TILL, "A")
+        another_process(database, unit_of_work).write(
+            lambda other: other.load(TILL, "A") and other.append(TILL, "A", [filled(1)])
+        )
+        unit.append(TILL, "A", [filled(2)])
+
+    with pytest.raises(ConcurrencyError) as raised:
+        unit_of_work.write(overtaken)
+    assert (raised.value.stream, raised.value.current_version) == ("till:A", 2)
+    with unit_of_work.begin() as unit:
+        assert unit.load(TILL, "A").state.balance == 1
 
 
 def test_a_long_stream_is_loaded_from_its_snapshot(database: Database, unit_of_work: Units) -> None:
@@ -580,12 +662,12 @@ def test_a_long_stream_is_loaded_from_its_snapshot(database: Database, unit_of_w
         )
     assert rows(database, "SELECT stream, stream_position FROM snapshot") == [("till:A", 20)]
     expected = TillState("", "", sum(range(25)), 25)
-    with unit_of_work.begin() as unit:
+    with another_process(database, unit_of_work).begin() as unit:
         folded: list[object] = []
         counting = Aggregate("till", TillState, TillState(), lambda s, e: folded.append(e) or evolve(s, e), 10)
         assert unit.load(TILL_WITH_SNAPSHOTS, "A").state == expected
         assert unit.load(counting, "A").state == expected
-    with unit_of_work.begin() as unit:
+    with another_process(database, unit_of_work).begin() as unit:
         # The aggregate that counts has another fold, so the snapshot is none of its own: it reads every event.
         assert unit.load(counting, "A").version == 25
         assert len(folded) == 25
@@ -615,7 +697,7 @@ def test_a_snapshot_of_another_state_of_the_source_is_ignored(database: Database
         assert unit.load(TILL_WITH_SNAPSHOTS, "A").state.balance == 77  # it is used
     with psycopg.connect(database.conninfo) as connection:
         connection.execute("UPDATE snapshot SET fingerprint = 'of an earlier release'")
-    with unit_of_work.begin() as unit:
+    with another_process(database, unit_of_work).begin() as unit:
         assert unit.load(TILL_WITH_SNAPSHOTS, "A").state.balance == 10
         assert unit.load_many(TILL_WITH_SNAPSHOTS, ["A"])["A"].version == 10
 

@@ -180,7 +180,7 @@ def test_an_invoice_of_thirty_thousand_items_is_one_copy(bench: Workbench) -> No
     assert seconds < 15
 
 
-def test_a_command_of_a_few_events_costs_three_round_trips(bench: Workbench) -> None:
+def test_a_command_of_a_few_events_costs_three_round_trips_or_two_behind_what_it_began_with(bench: Workbench) -> None:
     table = Table("total", (Column("account", "text"), Column("billed", "bigint")), key=("account",))
     projections = []
     for name in ("one", "two", "three"):
@@ -203,8 +203,12 @@ def test_a_command_of_a_few_events_costs_three_round_trips(bench: Workbench) -> 
         connection.prepare_threshold = None
         syncs = _count_round_trips(connection)
         inline.run(connection.cursor(), recorded)
-    assert len(syncs) == 3
-    assert bench.query("select sum(billed) from read_two_1.total") == [(5,)]
+        assert len(syncs) == 3
+        connection.scratch["entered"] = [connection.execute(query.encode()).fetchall() for query in inline.enter]
+        syncs.clear()
+        inline.run(connection.cursor(), recorded)
+        assert len(syncs) == 2
+    assert bench.query("select sum(billed) from read_two_1.total") == [(10,)]
 
 
 def _count_round_trips(connection: psycopg.Connection) -> list[str]:
@@ -235,7 +239,7 @@ def test_the_unit_of_work_commits_events_and_inline_rows_together(bench: Workben
     issued = ToyInvoiceIssued(account="A", invoice="I", items=(("M", 100), ("N", 50)))
     with Database(bench.conninfo) as database:
         inline = InlineProjections(projections)
-        units = Units(PostgresUnits(database, ids, on_events=inline.run), bench.clock, ids)
+        units = Units(PostgresUnits(database, ids, inline=inline), bench.clock, ids)
         units.write(lambda unit: unit.append(account, "A", [issued]))
         paid = [ToyMoneyAllocated(account="A", invoice="I", amounts=((0, n),)) for n in range(1, 101)]
         answer = units.write(lambda unit: (unit.load(account, "A"), unit.append(account, "A", paid)))
