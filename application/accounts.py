@@ -13,7 +13,7 @@ from application.calendars import load_calendars
 from application.command import Command, CurrencyCode, Identifier, Outcome, Part, command, handles
 from application.invoicing_start import first_start_events, start_set, start_terms
 from application.products import require_currency
-from application.register import Directory, ItemRegister, Placements
+from application.register import Directory, ItemRegister, Placements, WaitingTasks
 from application.schedule_parameters import schedule_defaults, schedule_parameters
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import (
@@ -645,7 +645,7 @@ def close_billing_account(command: CloseBillingAccount, unit: UnitOfWork) -> Out
                 totals.member_overpayment,
             )
         ),
-        pending_tasks=False,
+        pending_tasks=bool(unit.port(WaitingTasks).on_account(account.identifier)),
         setup_entry=directory.is_setup_account(account.identifier),
     )
     unit.append(ACCOUNT, account.identifier, close(account.state, facts, command.reason, today))

@@ -454,6 +454,11 @@ def failed_generation(account: str) -> str:
     return f"GENERATION_FAILED {account}"
 
 
+def failed_discard(invoice: str) -> str:
+    """The cause of the task that waits when a rewrite could not discard an invoice (INV-131)."""
+    return f"REWRITE_DISCARD_FAILED {invoice}"
+
+
 def _first_required(
     unit: UnitOfWork, account: Account, terms: AccountTerms, periods: Iterable[Period]
 ) -> tuple[Period, Priced, list[Period]]:
@@ -736,6 +741,7 @@ def discard(unit: UnitOfWork, account: Account, invoice: Invoice, reason: str, s
             )
         ],
     )
+    close_tasks(unit, failed_discard(invoice.number), "the invoice was discarded")
     settle(unit, account.number, touched - {invoice.number}, "INVOICE_DISCARDED")
     republish(unit, account.number, members, account_terms(unit, account))
     currency = account.currency

@@ -60,6 +60,8 @@ class Work(StrEnum):
     ACTIVE_ACCOUNTS = "ACTIVE_ACCOUNTS"
     #: Accounts whose next invoice could not be generated and is tried again (CAL-079).
     FAILED_GENERATIONS = "FAILED_GENERATIONS"
+    #: Member records with an undecided roll-on, of certain accounts if the run names some (PRM-117).
+    LOCKED_RECORDS = "LOCKED_RECORDS"
 
 
 class Starts(StrEnum):
@@ -182,6 +184,15 @@ PAYROLL_HORIZON: Final = JobDefinition(
     starts_at=dt.time(1, 0),
 )
 
+ROLL_ON_AGEING: Final = JobDefinition(
+    JobType("RollOnAgeing", "Remind of roll-ons that have been undecided for too long, record by record"),
+    command="RemindRollOn",
+    payload=lambda run, record: {"member_record": record},
+    starts=Starts.DAILY,
+    starts_at=dt.time(1, 0),
+    work=Work.LOCKED_RECORDS,
+)
+
 JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
     {
         definition.type.name: definition
@@ -191,6 +202,7 @@ JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
             ANYB_RECALCULATION,
             WAIVER_EXPIRATION,
             PAYROLL_HORIZON,
+            ROLL_ON_AGEING,
         )
     }
 )
@@ -365,15 +377,15 @@ class JobRuns:
         return self.definitions.get(job)
 
     def selection(self, run: StoredRun, after: str) -> Iterator[str]:
-        """The run's accounts behind `after`, a page at a time."""
-        if run.accounts:
+        """What the run goes through behind `after`, a page at a time."""
+        definition = self.definitions[run.progress.job]
+        if run.accounts and definition.work is not Work.LOCKED_RECORDS:
             yield from (account for account in run.accounts if account > after)
             return
         own = self._items.get(run.progress.job)
         if own is not None:
             yield from own(run, after)
             return
-        definition = self.definitions[run.progress.job]
         while page := self._accounts.items(definition.work, run, after, PAGE):
             yield from page
             after = page[-1]

@@ -23,6 +23,7 @@ from application.products import with_terms_in_force
 from application.register import Directory, ItemRegister, PendingLetters, Placements
 from application.reprocessing import ReprocessingUnit, StillFailingError
 from application.setups import load_policy
+from application.tasks import close_tasks, overdue_roll_on
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated
 from domain.accounts.bill_type import BillType
@@ -677,6 +678,7 @@ def apply_events(
             followed = unpark(after.state, parked.request.transaction_id or "", facts)
             after = unit.append(MEMBER_RECORD, member.identifier, followed)
             happened += followed
+        close_tasks(unit, overdue_roll_on(member.identifier), "the roll-on was decided")
     return publish(unit, after, facts, changed_since(before, happened), happened)
 
 

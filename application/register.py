@@ -65,6 +65,12 @@ class JobWork(Protocol):
         """Accounts whose failed generation is to be tried again at `until` or before (CAL-079)."""
         ...
 
+    def locked_records(
+        self, accounts: Sequence[str] | None, after: str, limit: int, excluded: Sequence[str]
+    ) -> list[str]:
+        """Member records with an undecided roll-on, placed on one of the accounts if some are given (PRM-117)."""
+        ...
+
     def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
         """The latest instant, not after `now`, at which a failed generation is to be tried again."""
         ...

@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from application.invoices import discard
+from application.invoices import discard, failed_discard
 from application.invoicing_start import start_terms
 from application.payroll import shift_with_rewrite
+from application.tasks import raise_task
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import (
     ACCOUNT,
@@ -23,7 +24,8 @@ from domain.accounts.account import (
 )
 from domain.calendar.invoicing_start import InvoicingStart, StartAfterProduct, after_rewrite
 from domain.errors import Refusal
-from domain.invoices.invoice import INVOICE, GenerationSource, check_discardable
+from domain.invoices.invoice import INVOICE, GenerationSource, Invoice, check_discardable
+from domain.platform.tasks import TaskType
 from domain.products.master_policy import MASTER_POLICY, MasterPolicy
 
 #: Why invoices of a rewritten policy are discarded (INV-131).
@@ -103,10 +105,25 @@ def _discard(unit: UnitOfWork, account: str, oldest_first: list[str]) -> tuple[l
         invoice = unit.load(INVOICE, number).state
         try:
             check_discardable(invoice, REWRITE, None)
-        except Refusal:
+        except Refusal as refusal:
             failed.append(number)
+            _ask_somebody(unit, invoice, refusal)
             continue
         discard(unit, unit.load(ACCOUNT, account).state, invoice, REWRITE, GenerationSource.AUTOMATED)
         unit.flush()
         discarded.append(number)
     return discarded, failed
+
+
+def _ask_somebody(unit: UnitOfWork, invoice: Invoice, refusal: Refusal) -> None:
+    """The invoice stays although its policy was rewritten; a user is to see to it (INV-131)."""
+    raise_task(
+        unit,
+        TaskType.REWRITE_DISCARD_FAILED,
+        cause=failed_discard(invoice.number),
+        subject=invoice.number,
+        account=invoice.account,
+        code=refusal.code,
+        reason=f"The policy was rewritten, but the invoice could not be discarded: {refusal.problems[0].message}",
+        links={"invoice": invoice.number, "account": invoice.account, "period_start": invoice.period_start.isoformat()},
+    )

@@ -101,6 +101,11 @@ def close_tasks(unit: UnitOfWork, cause: str, reason: str) -> None:
         unit.append(TASK, number, cancel(unit.load(TASK, number).state, reason, unit.now))
 
 
+def overdue_roll_on(member_record: str) -> str:
+    """The cause of the task that waits while a roll-on lock is older than it should be (PRM-117)."""
+    return f"ROLL_ON_OVERDUE {member_record}"
+
+
 _REFUSALS = ("ENTITY_NOT_FOUND", "FORBIDDEN", "STATE_INVALID", "TASK_ALREADY_CLAIMED")
 
 

@@ -178,6 +178,7 @@ def evolve(state: Task, happened: object) -> Task:
                 subject=happened.subject,
                 account=happened.account,
                 cause=happened.cause,
+                reminded_on=happened.raised_at.date(),
             )
         case TaskReminded():
             return replace(state, reminded_on=happened.day)

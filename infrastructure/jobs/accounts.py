@@ -36,6 +36,8 @@ class RegisterAccounts:
                 case Work.FAILED_GENERATIONS:
                     assert run.progress.started_at is not None
                     return found.failed_generations(run.progress.started_at, after, limit, excluded)
+                case Work.LOCKED_RECORDS:
+                    return found.locked_records(run.accounts or None, after, limit, excluded)
 
     def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
         with self._database.writing() as connection:

@@ -113,6 +113,24 @@ class JobWorkQueries(_Queries):
         parameters = {"until": until, "after": after, "limit": limit, "excluded": list(excluded)}
         return [row[0] for row in self._rows(sql, parameters)]
 
+    def locked_records(
+        self, accounts: Sequence[str] | None, after: str, limit: int, excluded: Sequence[str]
+    ) -> list[str]:
+        sql = (
+            "select m.member from {member} m where m.locked and m.member > %(after)s"
+            " and (%(accounts)s::text[] is null or exists (select from {placement} p where p.member = m.member"
+            " and p.account = any(%(accounts)s)))"
+            " and not exists (select from {placement} p where p.member = m.member and p.account = any(%(excluded)s))"
+            " order by m.member limit %(limit)s"
+        )
+        parameters = {
+            "accounts": None if accounts is None else list(accounts),
+            "after": after,
+            "limit": limit,
+            "excluded": list(excluded),
+        }
+        return [row[0] for row in self._rows(sql, parameters)]
+
     def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
         sql = "select max(retry_at) from {failed_generation} where retry_at <= %(now)s"
         found: dt.datetime | None = self._value(sql, {"now": now})

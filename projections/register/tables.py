@@ -67,7 +67,7 @@ MEMBER = Table(
         Column("locked", "boolean"),
     ),
     key=("member",),
-    indexes=(Index(("customer",)), Index(("master_policy",))),
+    indexes=(Index(("customer",)), Index(("master_policy",)), Index(("member",), where="locked")),
 )
 
 #: Which account bills a member on which days; an open end is the last day of the calendar.
