@@ -439,6 +439,7 @@ def issue(
                 period_end=period.end,
                 invoice=number,
                 due_date=due.final,
+                bases=terms.bases,
             )
         ],
     )

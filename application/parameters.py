@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import Account
@@ -33,6 +34,25 @@ def values_in_force(unit: UnitOfWork, wanted: Sequence[tuple[str, Mapping[str, s
         value_in_force(kind, keys, [states[one].state for one in several if one in states], on).value
         for (kind, keys), several in zip(asked, identifiers, strict=True)
     ]
+
+
+def values_by_day(
+    unit: UnitOfWork, wanted: Sequence[tuple[str, Mapping[str, str]]]
+) -> list[tuple[tuple[dt.date, Value], ...]]:
+    """The values of each parameter for its keys, each from the day on which it begins, with one query.
+
+    The first is the default, from `dt.date.min` on; equal ones that follow one another are one.
+    """
+    asked = [(parameter(name), keys) for name, keys in wanted]
+    identifiers = [identifiers_for(kind, keys) for kind, keys in asked]
+    states = unit.load_many(PARAMETER, {one for several in identifiers for one in several})
+    found = []
+    for (kind, keys), several in zip(asked, identifiers, strict=True):
+        known = [states[one].state for one in several if one in states]
+        days = sorted({dt.date.min, *(setting.effective_from for state in known for setting in state.settings)})
+        values = [(day, value_in_force(kind, keys, known, day).value) for day in days]
+        found.append((values[0], *(after for before, after in pairwise(values) if after[1] != before[1])))
+    return found
 
 
 def own_values_in_force(

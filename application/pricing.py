@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from application.parameters import account_keys, parameters_in_force
+from application.parameters import account_keys, values_by_day
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import ACCOUNT, Account
 from domain.accounts.bill_type import AllocationMode, BillType
@@ -16,9 +16,11 @@ from domain.calendar.payroll import PAYROLL_FREQUENCIES
 from domain.calendar.payroll_calendars import PAYROLL_CALENDARS, PayrollCalendars
 from domain.errors import refuse
 from domain.premium.account_terms import AccountTerms, InclusionCriterion, PayrollSchedule
-from domain.premium.modal import ProrationBasis
+from domain.premium.modal import BasisFrom, ProrationBasis
+from domain.products.master_policy import MASTER_POLICY
 
-_PRICING = ("premium.proration_basis", "invoicing.inclusion_criterion")
+_BASIS = "premium.proration_basis"
+_CRITERION = "invoicing.inclusion_criterion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,40 @@ def account_terms(unit: UnitOfWork, account: Account) -> AccountTerms:
     """The terms by which premium is charged on the account. `ACCOUNT_NOT_OPERATIONAL` before its first product."""
     if account.grid is None or account.bill_type is None:
         raise refuse("ACCOUNT_NOT_OPERATIONAL", "the account has no product yet", entity=account.number)
-    values = parameters_in_force(unit, _PRICING, account_keys(account), unit.today(account.time_zone))
+    criterion, bases = _parameters(unit, account)
     return AccountTerms(
         account=account.number,
         currency=account.currency,
         invoicing=account.grid,
         bill_type=account.bill_type,
         allocation_mode=account.allocation_mode,
-        proration_basis=ProrationBasis(str(values["premium.proration_basis"])),
-        inclusion_criterion=InclusionCriterion(str(values["invoicing.inclusion_criterion"])),
+        inclusion_criterion=criterion,
         seasonal_gaps=frozenset(account.seasonal_gaps),
         first_period=account.earliest_day,
         payroll=_payroll(unit, account),
+        bases=bases,
+        billed_bases=account.billed_bases(),
     )
+
+
+def _parameters(unit: UnitOfWork, account: Account) -> tuple[InclusionCriterion, tuple[BasisFrom, ...]]:
+    """What the parameters say of today's inclusion criterion, and of proration: the bases that go for all policies of
+    the account, and those of single policies whose product has others (PRM-024)."""
+    policies = unit.load_many(MASTER_POLICY, account.master_policies)
+    products = sorted({one.state.product for one in policies.values()})
+    keys = account_keys(account)
+    criteria, general, *own = values_by_day(
+        unit, [(_CRITERION, keys), (_BASIS, keys), *((_BASIS, {**keys, "product": product}) for product in products)]
+    )
+    of_product = dict(zip(products, own, strict=True))
+    bases = [BasisFrom(None, day, ProrationBasis(str(value))) for day, value in general[1:]]
+    for number in sorted(policies):
+        changes = of_product[policies[number].state.product]
+        if changes != general:
+            bases += [BasisFrom(number, day, ProrationBasis(str(value))) for day, value in changes]
+    today = unit.today(account.time_zone)
+    criterion = [value for day, value in criteria if day <= today][-1]
+    return InclusionCriterion(str(criterion)), tuple(bases)
 
 
 def terms_of_accounts(unit: UnitOfWork, numbers: Iterable[str]) -> dict[str, AccountTerms]:

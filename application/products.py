@@ -126,8 +126,11 @@ def _terms(command: CreateMasterPolicyProduct, unit: UnitOfWork) -> PolicyTerms:
 
 
 def with_terms_in_force(unit: UnitOfWork, policy: MasterPolicy) -> MasterPolicy:
-    """The policy with its terms of today: what a parameter was set to for this very policy goes before what it was
-    created with (PRM-091). What is set for more than one policy is only what new ones begin with."""
+    """The policy with its terms of today (PRM-091).
+
+    decision: what a parameter was set to for this very policy goes before what it was created with; what is set for
+    more than one policy is only what new ones begin with.
+    """
     keys = {"master_policy": policy.number}
     own = own_values_in_force(unit, (_ROLL_ON, _WAIVER_SOURCE, _ALIGN), keys, unit.today())
     terms = policy.terms

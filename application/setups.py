@@ -285,8 +285,8 @@ def issue_billing_setup(command: IssueBillingSetup, unit: UnitOfWork) -> Outcome
 def _unready(unit: UnitOfWork, draft: BillingSetupSaved, accounts: Mapping[str, Account]) -> list[Problem]:
     """What the schedules and payroll calendars of the set-up's accounts lack for what they are to bill.
 
-    What makes an account ineligible is told with its eligibility (ACC-065); a seasonal account gets its payroll
-    calendar with the set-up (CAL-093).
+    decision: what ACC-065 lists is told as a reason of ineligibility, everything else with its own code (CAL-030). A
+    seasonal account gets its payroll calendar with the set-up (CAL-093).
     """
     problems: list[Problem] = []
     parameters = schedule_parameters(unit, draft.bill_type, unit.today())

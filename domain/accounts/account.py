@@ -22,6 +22,7 @@ from domain.calendar.periods import InvoicingGrid, Period
 from domain.calendar.schedule import Schedule
 from domain.events import event
 from domain.invoices.invoice import InvoiceGenerationFailed
+from domain.premium.modal import BasisFrom
 
 
 class Channel(StrEnum):
@@ -266,13 +267,17 @@ class HoldExpired:
 
 @event()
 class InvoicingPeriodInvoiced:
-    """The period has a live invoice (CAL-049)."""
+    """The period has a live invoice (CAL-049), priced by these proration bases (PRM-024).
+
+    `bases` None: recorded before they were told; empty: by the shipped basis, for none had been set.
+    """
 
     number: str
     period_start: dt.date
     period_end: dt.date
     invoice: str
     due_date: dt.date
+    bases: tuple[BasisFrom, ...] | None = None
 
 
 @event()
@@ -337,6 +342,7 @@ class PeriodRecord:
     invoice: str | None
     due_date: dt.date | None
     by_user: bool = False
+    bases: tuple[BasisFrom, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +406,10 @@ class Account:
         """Periods with a live invoice, earliest first."""
         records = (record for record in self.periods.values() if record.status is PeriodStatus.INVOICED)
         return tuple(sorted(records, key=lambda record: record.start))
+
+    def billed_bases(self) -> dict[dt.date, tuple[BasisFrom, ...]]:
+        """The proration bases by which periods with a live invoice were priced, by their first day."""
+        return {record.start: record.bases for record in self.live_periods() if record.bases is not None}
 
     def billed_periods(self) -> tuple[Period, ...]:
         """Periods whose later differences the next invoice takes, in order: those with a live invoice (PRM-120), and
@@ -483,7 +493,12 @@ def evolve(state: Account, happened: object) -> Account:
             return _with_hold(state, replace(hold_named(state, happened.hold_id), removed=True))
         case InvoicingPeriodInvoiced():
             record = PeriodRecord(
-                happened.period_start, happened.period_end, PeriodStatus.INVOICED, happened.invoice, happened.due_date
+                happened.period_start,
+                happened.period_end,
+                PeriodStatus.INVOICED,
+                happened.invoice,
+                happened.due_date,
+                bases=happened.bases,
             )
             return replace(
                 state,

@@ -266,7 +266,14 @@ def latest_timeline(
 
 def terms_of(record: MemberRecord, term_expiration: dt.date | None, multiple_sequences: bool) -> MemberTerms:
     """What of the record besides its transactions decides its premium."""
-    return MemberTerms(record.number, record.effective_date, record.anchor, term_expiration, multiple_sequences)
+    return MemberTerms(
+        record.number,
+        record.effective_date,
+        record.anchor,
+        term_expiration,
+        multiple_sequences,
+        record.master_policy,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ evolve

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from domain.calendar.frequency import Frequency
-from domain.calendar.periods import period_at
+from domain.calendar.periods import Period, period_at
 from domain.errors import refuse
 from domain.members.events import ModalPremiumRow, RowReference
 from domain.money import half_up_ratio
 from domain.premium.account_terms import AccountTerms
-from domain.premium.modal import DailyRate
+from domain.premium.modal import DailyRate, ProrationBasis
 from domain.premium.sequences import holder_changes, holdings_on
 from domain.premium.timeline import Segment, Timeline
 from domain.premium.transactions import AmendmentKind, ItemKey, PolicyTransaction, PremiumSequence, TransactionType
@@ -200,7 +200,8 @@ def _lane_rows(
     ends = [day for day, _, _ in changes[1:]] + [dt.date.max]
     for (day, cost, cause), end in zip(changes, ends, strict=True):
         period = period_at(timeline.terms.anchor, cost.modality, day, terms.invoicing.sticky)
-        rate = DailyRate(terms.basis, terms.paymode(cost.modality), period.start, period.end)
+        basis = _basis(timeline, terms, period.start)
+        rate = DailyRate(basis, terms.paymode(cost.modality), period.start, period.end)
         transaction = transactions.get(cause)
         kinds = transaction.kinds if transaction is not None else ()
         part_end = min(period.end, end)
@@ -229,12 +230,24 @@ def _lane_rows(
         yield row
         if not is_full and period.end < end:
             following = period_at(timeline.terms.anchor, cost.modality, period.end, terms.invoicing.sticky)
-            yield _full_row(row, following.start, following.end, terms, cost)
+            yield _full_row(row, following, _basis(timeline, terms, following.start), terms, cost)
 
 
-def _full_row(row: ModalPremiumRow, start: dt.date, end: dt.date, terms: AccountTerms, cost: _Cost) -> ModalPremiumRow:
+def _basis(timeline: Timeline, terms: AccountTerms, period_start: dt.date) -> ProrationBasis:
+    """The basis of a modal period, taken as billed in the invoicing period that holds its first day."""
+    constant = terms.constant_basis
+    if constant is not None:
+        return constant
+    day = period_start if terms.first_period is None else max(period_start, terms.first_period)
+    return terms.basis_of(timeline.terms.master_policy, period_start, terms.invoicing.period_at(day).start)
+
+
+def _full_row(
+    row: ModalPremiumRow, period: Period, basis: ProrationBasis, terms: AccountTerms, cost: _Cost
+) -> ModalPremiumRow:
     """The second row of a change inside a period: the full modal amount from the next one on (PRM-042)."""
-    rate = DailyRate(terms.basis, terms.paymode(cost.modality), start, end)
+    start, end = period.start, period.end
+    rate = DailyRate(basis, terms.paymode(cost.modality), start, end)
     return ModalPremiumRow(
         row.origin_version, row.transaction_id, row.account, row.key, start, row.modality, row.annual,
         rate.modal(cost.annual), start, end, None, None, row.location, row.division, row.stop, row.resume,

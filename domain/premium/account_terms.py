@@ -8,6 +8,7 @@ first or last day on a group account, by payroll deduction date on an individual
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -16,7 +17,7 @@ from domain.accounts.bill_type import AllocationMode, BillType
 from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid, Period
 from domain.errors import refuse
-from domain.premium.modal import ProrationBasis, paymode
+from domain.premium.modal import BasisFrom, ProrationBasis, basis_on, paymode
 
 
 class InclusionCriterion(StrEnum):
@@ -63,6 +64,9 @@ class AccountTerms:
     holds before its day; empty on a TRUE_GROUP account it is the invoicing frequency of the day (PRM-073).
     `first_period` is the start of the account's earliest period: earlier days belong to it (INV-021); None: the grid
     goes on backwards. `payroll` holds the schedules of an INDIVIDUAL account, one a payroll frequency.
+
+    `proration_basis` holds before the first of `bases`, and everywhere without any. `billed_bases` are those with which
+    invoicing periods, by their first day, were invoiced: what is billed keeps them, whatever was set since.
     """
 
     account: str
@@ -76,18 +80,40 @@ class AccountTerms:
     modality_by_day: tuple[tuple[dt.date, Frequency], ...] = ()
     first_period: dt.date | None = None
     payroll: tuple[PayrollSchedule, ...] = ()
+    bases: tuple[BasisFrom, ...] = ()
+    billed_bases: Mapping[dt.date, tuple[BasisFrom, ...]] = field(default_factory=dict)
     _modalities: tuple[tuple[dt.date, Frequency], ...] = field(init=False, repr=False, compare=False)
+    _constant: ProrationBasis | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         rules = self.modality_by_day
         if not rules and self.allocation_mode is AllocationMode.TRUE_GROUP:
             rules = tuple((one.first_day, one.frequency) for one in self.invoicing.sequences)
         object.__setattr__(self, "_modalities", rules)
+        constant: ProrationBasis | None = self.proration_basis
+        if self.seasonal_gaps:
+            constant = ProrationBasis.MODAL_PERIOD_DAYS
+        elif self.bases or any(self.billed_bases.values()):
+            constant = None
+        object.__setattr__(self, "_constant", constant)
 
     @property
-    def basis(self) -> ProrationBasis:
-        """The proration basis in force: a seasonal account always prorates by modal period days (PRM-024)."""
-        return ProrationBasis.MODAL_PERIOD_DAYS if self.seasonal_gaps else self.proration_basis
+    def constant_basis(self) -> ProrationBasis | None:
+        """The basis of all periods, None if it depends on them: a seasonal account always prorates by modal period days
+        (PRM-024)."""
+        return self._constant
+
+    def basis_of(self, master_policy: str, period_start: dt.date, billing_start: dt.date) -> ProrationBasis:
+        """The basis of a modal period that is billed in the invoicing period of this first day.
+
+        decision: by the first day of the modal period, in what was set when the invoicing period was invoiced or, while
+        it is not, in what is set now; so a setting prices no invoiced period anew (PRM-024, PLT-110).
+        """
+        constant = self.constant_basis
+        if constant is not None:
+            return constant
+        bases = self.billed_bases.get(billing_start, self.bases)
+        return basis_on(bases, master_policy, period_start, self.proration_basis)
 
     def paymode(self, modality: Frequency) -> int:
         """Periods a year that are charged on this account (PRM-021, PRM-145)."""

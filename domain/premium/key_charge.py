@@ -22,7 +22,7 @@ from domain.calendar.periods import Period
 from domain.errors import refuse
 from domain.money import half_up_ratio, split_proportionally
 from domain.premium.account_terms import AccountTerms
-from domain.premium.modal import DailyRate
+from domain.premium.modal import DailyRate, ProrationBasis
 from domain.premium.sequences import SINGLE, SubPeriod, by_number, holder_changes, holdings_on, split
 from domain.premium.timeline import CoverageAmount, RunningWaiver, Segment, Timeline
 from domain.premium.transactions import ItemKey, PremiumSequence
@@ -108,7 +108,7 @@ def key_charges(
 ) -> Iterator[KeyCharge]:
     """The charges of the item keys of every coverage, by PRM-022 to PRM-030; keys in order of their first day."""
     _refuse_incomplete(timeline, terms, modality, runs)
-    rate = DailyRate(terms.basis, terms.paymode(modality), period.start, period.end)
+    rate = DailyRate(_basis(timeline, terms, period, runs), terms.paymode(modality), period.start, period.end)
     pieces: dict[str, list[Piece]] = {}
     for start, end, segment in runs:
         for amount in segment.amounts:
@@ -117,6 +117,15 @@ def key_charges(
             pieces.setdefault(coverage, []).append(piece)
     for coverage in sorted(pieces):
         yield from _coverage_charges(pieces[coverage], rate, period)
+
+
+def _basis(timeline: Timeline, terms: AccountTerms, period: Period, runs: Sequence[Run]) -> ProrationBasis:
+    """The basis of the period, by the invoicing period that bills it; where nothing is in force none matters."""
+    constant = terms.constant_basis
+    if constant is not None or not runs:
+        return constant or terms.proration_basis
+    billing = terms.billing_period(runs[0].start, runs[-1].end, runs[-1].segment.payroll_frequency)
+    return terms.basis_of(timeline.terms.master_policy, period.start, billing.start)
 
 
 def _coverage_charges(pieces: Sequence[Piece], rate: DailyRate, period: Period) -> Iterator[KeyCharge]:

@@ -8,6 +8,7 @@ its days add up, and `half_up_ratio(sum of weights, denominator)` is the premium
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +24,27 @@ class ProrationBasis(StrEnum):
     ANNUAL_365 = "ANNUAL_365"
     ANNUAL_ACTUAL = "ANNUAL_ACTUAL"
     MODAL_PERIOD_DAYS = "MODAL_PERIOD_DAYS"
+
+
+@dataclass(frozen=True, slots=True)
+class BasisFrom:
+    """The proration basis of modal periods that start on `first` or later, until the next one of the same policy.
+
+    `master_policy` None: of every policy that has none of its own. Before the first it is the shipped one.
+    """
+
+    master_policy: str | None
+    first: dt.date
+    basis: ProrationBasis
+
+
+def basis_on(
+    bases: Sequence[BasisFrom], master_policy: str, period_start: dt.date, otherwise: ProrationBasis
+) -> ProrationBasis:
+    """The basis of a policy's modal period by its first day; `bases` of a policy are in the order of their days."""
+    own = [one for one in bases if one.master_policy == master_policy]
+    begun = [one.basis for one in own or bases if one.first <= period_start and (own or one.master_policy is None)]
+    return begun[-1] if begun else otherwise
 
 
 def paymode(modality: Frequency, gap_months: int = 0) -> int:

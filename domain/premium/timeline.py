@@ -56,6 +56,7 @@ class MemberTerms:
     anchor: dt.date
     term_expiration: dt.date | None = None
     multiple_sequences: bool = True
+    master_policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

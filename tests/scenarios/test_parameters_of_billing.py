@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.billing import amend
+from tests.scenarios.billing import amend, amend_for, discard, generate, lines, regenerate
 from tests.scenarios.conftest import World
-from tests.scenarios.premiums import given, life, told
+from tests.scenarios.premiums import anyb, anyb_by_period, charges, given, invoiced, life, net, told
 
 _MODAL = """query ($m: String!, $from: Date!, $to: Date!) {
   modalPeriods(memberRecord: $m, from: $from, to: $to) { from to anchor } }"""
@@ -141,3 +141,87 @@ def test_a_page_of_the_modal_history_is_as_long_as_its_user_has_it_set(world: Wo
     pages = {wanted: world.query(_HISTORY, m="MR-1", n=wanted)["modalPremiumHistory"] for wanted in (None, 11)}
     assert {wanted: len(found["nodes"]) for wanted, found in pages.items()} == {None: 10, 11: 11}
     assert pages[None]["totalCount"] > 11
+
+
+def _amended_within(world: World, member: str, month: str) -> None:
+    """1,200.00 a year but for the days from the 11th to the 20th of the month, which cost 2,400.00."""
+    amend_for(world, member, f"{month}-11", f"{month}-21", "2400.00", "1200.00")
+
+
+@pytest.mark.rule("PRM-024", "PLT-110", "PRM-121")
+def test_another_proration_basis_prices_no_invoiced_period_anew(world: World) -> None:
+    """By 365: 21 days of 1,200.00 and 10 of 2,400.00 are 134.79; by the days of January and March 132.26."""
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    world.member(policy, "MR-2")
+    for month in ("2025-01", "2025-02", "2025-03", "2025-04"):
+        _amended_within(world, "MR-1", month)
+    _, february = invoiced(world, account, 2)
+    assert net(world, "MR-1", account, "2025-01-01", "2025-04-30") == ["134.79", "124.93", "134.79", "131.51"]
+    parameter(world, "premium.proration_basis", "MODAL_PERIOD_DAYS")
+    assert net(world, "MR-1", account, "2025-01-01", "2025-04-30") == ["134.79", "124.93", "132.26", "133.33"]
+    world.do("RecalculateAnyb", accounts=[account])
+    assert anyb(world, "MR-1") == "0.00"
+    # What changes in an invoiced period changes by the basis it was invoiced by.
+    _amended_within(world, "MR-2", "2025-01")
+    assert anyb_by_period(world, "MR-2") == {"2025-01-01": "34.79"}
+    march = generate(world, account)
+    assert sorted((one[1], one[3]) for one in lines(world, account, march)) == [
+        ("MR-1", "132.26"), ("MR-2", "100.00"), ("MR-2", "34.79"),
+    ]  # fmt: skip
+    parameter(world, "premium.proration_basis", "ANNUAL_ACTUAL")
+    assert anyb(world, "MR-1") == "0.00"
+    # A discarded period is priced when it is invoiced again, by what is set then for its first day.
+    parameter(world, "premium.proration_basis", "MODAL_PERIOD_DAYS")
+    discard(world, february)
+    again = regenerate(world, february)
+    assert [one[3] for one in lines(world, account, again)] == ["135.71", "100.00"]
+    assert anyb(world, "MR-1") == "0.00"
+    world.check(account)
+    world.verify()
+
+
+@pytest.mark.rule("PRM-024", "PLT-110")
+def test_a_proration_basis_holds_from_the_first_period_that_starts_on_its_day_or_later(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    world.member(policy, "MR-2", start="2025-01-16")
+    for month in ("2025-02", "2025-03"):
+        for member in ("MR-1", "MR-2"):
+            _amended_within(world, member, month)
+    basis = {"name": "premium.proration_basis", "value": "MODAL_PERIOD_DAYS", "effective_from": "2025-02-15"}
+    world.do("SetParameter", **basis)
+    assert net(world, "MR-1", account, "2025-02-01", "2025-03-31") == ["124.93", "132.26"]
+    # MR-2's periods start on the 16th: that of January is before the day (by its own days 116.13), the next behind it.
+    found = charges(world, "MR-2", account, "2025-02-01", "2025-03-31")
+    assert found[:2] == [("2025-01-16", "118.36"), ("2025-02-16", "135.71")]
+    invoiced(world, account, 3)
+    world.check(account)
+
+
+@pytest.mark.rule("PRM-024")
+def test_the_proration_basis_of_a_product_is_that_of_its_policies_unless_the_account_has_one(world: World) -> None:
+    world.on("2024-12-20")
+    account, plain = world.group()
+    other = world.policy("C-1", "MP-2", product="GROUP-STD")
+    world.setup(other, account)
+    for number, policy in enumerate((plain, other), 1):
+        world.member(policy, f"MR-{number}")
+        _amended_within(world, f"MR-{number}", "2025-01")
+
+    def january() -> list[str]:
+        return [net(world, member, account, "2025-01-01", "2025-01-31")[0] for member in ("MR-1", "MR-2")]
+
+    parameter(world, "premium.proration_basis", "MODAL_PERIOD_DAYS", product="GROUP-STD")
+    assert january() == ["134.79", "132.26"]
+    parameter(world, "premium.proration_basis", "MODAL_PERIOD_DAYS")
+    parameter(world, "premium.proration_basis", "ANNUAL_365", product="GROUP-STD")
+    assert january() == ["132.26", "134.79"]
+    invoiced(world, account, 1)
+    parameter(world, "premium.proration_basis", "MODAL_PERIOD_DAYS", account=account)
+    _amended_within(world, "MR-2", "2025-02")
+    assert january() == ["132.26", "134.79"]
+    assert net(world, "MR-2", account, "2025-02-01", "2025-02-28") == ["135.71"]
+    world.check(account)

@@ -13,7 +13,7 @@ from domain.errors import Refusal
 from domain.premium.account_terms import InclusionCriterion, PayrollSchedule
 from domain.premium.charges import ChargeKey, billing_period_of, charges, charges_billed_in, project
 from domain.premium.explanation import explain_charge, location_lines
-from domain.premium.modal import ProrationBasis
+from domain.premium.modal import BasisFrom, ProrationBasis, basis_on
 from domain.premium.transactions import ItemKey, PremiumAmount, TransactionType
 from tests.domain.premium.builders import (
     Book,
@@ -246,6 +246,30 @@ def test_ten_days_of_a_leap_february_by_each_basis(basis: ProrationBasis, expect
     history = History(effective=day("2024-01-01")).new_business(amount("1200.00")).cancel("2024-02-11")
     terms = account(start="2024-01-01", proration_basis=basis)
     assert net_of(history, terms, "2024-02") == expected
+
+
+@pytest.mark.rule("PRM-024")
+def test_a_basis_holds_by_the_first_day_of_the_period_and_what_is_billed_keeps_its_own() -> None:
+    history = member().amend("2025-01-11", amount("2400.00")).amend("2025-01-21", amount("1200.00"))
+    changed = (BasisFrom(None, day("2025-02-01"), ProrationBasis.MODAL_PERIOD_DAYS),)
+    early = (BasisFrom(None, day("2025-01-01"), ProrationBasis.MODAL_PERIOD_DAYS),)
+    own = (*early, BasisFrom("MP", day("2025-01-01"), ProrationBasis.ANNUAL_365))
+    january = day("2025-01-01")
+    found = {
+        "shipped": net_of(history, account(), "2025-01"),
+        "set for later": net_of(history, account(bases=changed), "2025-01"),
+        "set in time": net_of(history, account(bases=early), "2025-01"),
+        "another policy's": net_of(history, account(bases=own), "2025-01"),
+        "billed before": net_of(history, account(bases=early, billed_bases={january: ()}), "2025-01"),
+        "billed with it": net_of(history, account(bases=changed, billed_bases={january: early}), "2025-01"),
+        "seasonal": net_of(history, account(seasonal_gaps=frozenset({7}), billed_bases={january: ()}), "2025-01"),
+    }
+    assert found == {
+        "shipped": "134.79", "set for later": "134.79", "set in time": "132.26", "another policy's": "132.26",
+        "billed before": "134.79", "billed with it": "132.26", "seasonal": "144.28",
+    }  # fmt: skip
+    assert basis_on(own, "MP", january, ProrationBasis.ANNUAL_ACTUAL) is ProrationBasis.ANNUAL_365
+    assert basis_on(own, "MP", day("2024-12-31"), ProrationBasis.ANNUAL_ACTUAL) is ProrationBasis.ANNUAL_ACTUAL
 
 
 @pytest.mark.rule("PRM-024")
