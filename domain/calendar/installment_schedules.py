@@ -8,9 +8,10 @@ invoice is discarded it stays BILLED, is marked superseded, and a replacement wi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import groupby
 
 from domain.aggregate import Aggregate
 from domain.calendar.installments import (
@@ -61,6 +62,7 @@ class InstallmentScheduleGenerated:
     transaction_date: dt.date
     due_day: int | None
     installments: tuple[NumberedComponent, ...]
+    imported: bool = False
 
 
 @event()
@@ -99,11 +101,35 @@ class InstallmentState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PurchaseSchedule:
+    """What one purchase, or an import, gave an account; `number` counts them from 1, `service_end` is exclusive.
+
+    `due_day` is None for an import without one. `first` and `last` are the numbers of its installments.
+    """
+
+    number: int
+    product: str
+    plan_code: str
+    plan_uri: str
+    service_start: dt.date
+    service_end: dt.date
+    transaction_date: dt.date
+    due_day: int | None
+    imported: bool
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Installment:
-    """One installment. `invoice` is the invoice that billed it, `replaces` the number of the one it stands for."""
+    """One installment. `invoice` is the invoice that billed it, `replaces` the number of the one it stands for.
+
+    `schedule` is the number of the purchase's schedule that it, or the one it stands for, came with.
+    """
 
     product: str
     component: NumberedComponent
+    schedule: int = 1
     state: InstallmentState = InstallmentState.UNBILLED
     invoice: str | None = None
     superseded: bool = False
@@ -115,6 +141,7 @@ class InstallmentSchedule:
     """All installments of an account by number, its due-day entries, and the type of its latest plan."""
 
     by_number: Mapping[int, Installment] = field(default_factory=dict)
+    schedules: tuple[PurchaseSchedule, ...] = ()
     entries: tuple[DueDayEntry, ...] = ()
     plan_type: PlanType | None = None
 
@@ -124,24 +151,54 @@ class InstallmentSchedule:
         counting = (item for item in self.by_number.values() if not item.superseded)
         return tuple(sorted(counting, key=lambda item: (item.component.due_date, item.component.number)))
 
+    def replaced_by(self, number: int) -> int | None:
+        """The installment that stands for a superseded one (CAL-137)."""
+        return next((one.component.number for one in self.by_number.values() if one.replaces == number), None)
+
 
 def evolve(state: InstallmentSchedule, happened: object) -> InstallmentSchedule:
     """The installments after one more event."""
     match happened:
         case InstallmentDueDaysSet(entries=entries):
             return replace(state, entries=entries)
-        case InstallmentScheduleGenerated(product=product, installments=installments, plan_type=plan_type):
-            added = {component.number: Installment(product, component) for component in installments}
-            return replace(state, by_number={**state.by_number, **added}, plan_type=plan_type)
+        case InstallmentScheduleGenerated():
+            return _generated(state, happened)
         case InstallmentBilled(number=number, invoice=invoice):
             billed = replace(state.by_number[number], state=InstallmentState.BILLED, invoice=invoice)
             return _with(state, billed)
         case InstallmentSuperseded(number=number):
             return _with(state, replace(state.by_number[number], superseded=True))
         case InstallmentReplaced(replaces=replaces, product=product, replacement=component):
-            return _with(state, Installment(product, component, replaces=replaces))
+            schedule = state.by_number[replaces].schedule
+            return _with(state, Installment(product, component, schedule, replaces=replaces))
         case _:
             raise TypeError(f"installment schedules know no event {type(happened).__name__}")
+
+
+def _generated(state: InstallmentSchedule, happened: InstallmentScheduleGenerated) -> InstallmentSchedule:
+    schedule = PurchaseSchedule(
+        number=len(state.schedules) + 1,
+        product=happened.product,
+        plan_code=happened.plan_code,
+        plan_uri=happened.plan_uri,
+        service_start=happened.service_start,
+        service_end=happened.service_end,
+        transaction_date=happened.transaction_date,
+        due_day=happened.due_day,
+        imported=happened.imported,
+        first=min(component.number for component in happened.installments),
+        last=max(component.number for component in happened.installments),
+    )
+    added = {
+        component.number: Installment(happened.product, component, schedule.number)
+        for component in happened.installments
+    }
+    return replace(
+        state,
+        by_number={**state.by_number, **added},
+        schedules=(*state.schedules, schedule),
+        plan_type=happened.plan_type,
+    )
 
 
 def _with(state: InstallmentSchedule, installment: Installment) -> InstallmentSchedule:
@@ -169,8 +226,12 @@ def generate(
     plan_type: PlanType,
     period: ServicePeriod,
     transaction_date: dt.date,
+    imported: bool = False,
 ) -> list[InstallmentScheduleGenerated]:
-    """Give the account the installments of a purchase, judged and split before (`installments.schedule_purchase`)."""
+    """Give the account the installments of a purchase, judged and split before.
+
+    Split by `installments.schedule_purchase`, or given to `installment_imports.schedule_given` where `imported`.
+    """
     first = max(state.by_number, default=0) + 1
     return [
         InstallmentScheduleGenerated(
@@ -186,6 +247,7 @@ def generate(
             installments=tuple(
                 _numbered(number, component) for number, component in enumerate(schedule.components, start=first)
             ),
+            imported=imported,
         )
     ]
 
@@ -196,8 +258,8 @@ def _numbered(number: int, component: Component) -> NumberedComponent:
     )
 
 
-def bill(state: InstallmentSchedule, account: str, numbers: Iterable[int], invoice: str) -> list[InstallmentBilled]:
-    """Mark installments billed by an invoice that was created (BillInstallments).
+def billable(state: InstallmentSchedule, numbers: Iterable[int]) -> tuple[Installment, ...]:
+    """The chosen installments, each once, by due date, then number; only UNBILLED ones can be billed.
 
     Refuses ENTITY_NOT_FOUND alone, then INSTALLMENT_STATE_INVALID for each that is billed or superseded (CAL-135).
     """
@@ -216,7 +278,32 @@ def bill(state: InstallmentSchedule, account: str, numbers: Iterable[int], invoi
             if state.by_number[number].state is not InstallmentState.UNBILLED
         ]
     )
-    return [InstallmentBilled(account=account, number=number, invoice=invoice) for number in chosen]
+    found = (state.by_number[number] for number in chosen)
+    return tuple(sorted(found, key=lambda one: (one.component.due_date, one.component.number)))
+
+
+def bill(state: InstallmentSchedule, account: str, numbers: Iterable[int], invoice: str) -> list[InstallmentBilled]:
+    """Mark installments billed by an invoice that was created (BillInstallments). Refuses as `billable` does."""
+    return [
+        InstallmentBilled(account=account, number=one.component.number, invoice=invoice)
+        for one in billable(state, numbers)
+    ]
+
+
+def by_due_date(installments: Iterable[Installment]) -> Iterator[tuple[Installment, ...]]:
+    """Installments that are due the same day together, earliest first.
+
+    decision: each due date gets an invoice of its own, so that nobody is asked for an installment before it is due.
+    """
+    ordered = sorted(installments, key=lambda one: (one.component.due_date, one.component.number))
+    for _, group in groupby(ordered, key=lambda one: one.component.due_date):
+        yield tuple(group)
+
+
+def replacements(state: InstallmentSchedule, invoice: str) -> tuple[Installment, ...]:
+    """What stands for the installments that a discarded invoice had billed (CAL-137)."""
+    billed = {one.component.number for one in state.by_number.values() if one.invoice == invoice}
+    return tuple(one for one in state.by_number.values() if one.replaces in billed)
 
 
 def supersede(
@@ -251,6 +338,12 @@ def due_for_billing(
         for installment in state.current
         if installment.state is InstallmentState.UNBILLED and installment.component.due_date <= latest
     )
+
+
+def has_products_from(state: InstallmentSchedule, day: dt.date) -> bool:
+    """Whether a product bought with a plan is in force on the day or later, or is not wholly billed (ACC-025)."""
+    unbilled = any(one.state is InstallmentState.UNBILLED for one in state.current)
+    return unbilled or any(one.service_end > day for one in state.schedules)
 
 
 def total(installments: Iterable[Installment]) -> int:

@@ -96,6 +96,11 @@ class PlanPurchase:
     due_day_in_request: bool = False
     deposit: int | None = None
 
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The accounts that bill the items, ascending (CAL-131)."""
+        return tuple(sorted({item.account for item in self.items}))
+
 
 @dataclass(frozen=True, slots=True)
 class AccountSchedule:
@@ -144,15 +149,8 @@ def schedule_purchase(purchase: PlanPurchase) -> tuple[AccountSchedule, ...]:
     Refuses with the first failure of CAL-126: ENTITY_NOT_FOUND, PLAN_NOT_AVAILABLE, SERVICE_PERIOD_COUNT_INVALID,
     bil0040, bil0041, bil0002; then DEPOSIT_OUT_OF_RANGE.
     """
-    plan = usable_plan(purchase.plan, purchase.transaction_date)
-    if len(purchase.service_periods) != 1:
-        raise refuse(
-            "SERVICE_PERIOD_COUNT_INVALID", "A purchase with a plan has one service period", pointer="/service_periods"
-        )
-    period = purchase.service_periods[0]
-    if purchase.due_day_in_request:
-        raise refuse("bil0040", "A due day is configured, not requested", pointer="/due_day")
-    accounts = sorted({item.account for item in purchase.items})
+    plan, period = checked_purchase(purchase)
+    accounts = purchase.accounts
     due_days = {account: _due_day(purchase, plan, account) for account in accounts}
     dates = {}
     for account, due_day in due_days.items():
@@ -171,15 +169,32 @@ def schedule_purchase(purchase: PlanPurchase) -> tuple[AccountSchedule, ...]:
     )
 
 
-def _due_day(purchase: PlanPurchase, plan: PaymentPlan, account: str) -> int:
-    """The due day of an account: the product's, else that of its one fitting entry; bil0041 (CAL-126, CAL-127)."""
+def checked_purchase(purchase: PlanPurchase) -> tuple[PaymentPlan, ServicePeriod]:
+    """The plan and the one service period of a purchase. Refuses with the first failure of CAL-126 up to bil0040."""
+    plan = usable_plan(purchase.plan, purchase.transaction_date)
+    if len(purchase.service_periods) != 1:
+        raise refuse(
+            "SERVICE_PERIOD_COUNT_INVALID", "A purchase with a plan has one service period", pointer="/service_periods"
+        )
+    if purchase.due_day_in_request:
+        raise refuse("bil0040", "A due day is configured, not requested", pointer="/due_day")
+    return plan, purchase.service_periods[0]
+
+
+def configured_due_day(purchase: PlanPurchase, plan: PaymentPlan, account: str) -> int | None:
+    """The due day of an account: the product's, else that of its one fitting entry; None without (CAL-126, CAL-127)."""
     product = purchase.product_due_day
     if product is not None and _fits(product, plan.type):
         return product.value
     entries = [entry for entry in purchase.account_entries.get(account, ()) if _fits(entry, plan.type)]
-    if len(entries) != 1:
-        raise refuse("bil0041", "No due day is configured for the plan", pointer="/plan_uri", entries=len(entries))
-    return entries[0].value
+    return entries[0].value if len(entries) == 1 else None
+
+
+def _due_day(purchase: PlanPurchase, plan: PaymentPlan, account: str) -> int:
+    due_day = configured_due_day(purchase, plan, account)
+    if due_day is None:
+        raise refuse("bil0041", "No due day is configured for the plan", pointer="/plan_uri", account=account)
+    return due_day
 
 
 def _fits(entry: DueDayEntry, plan_type: PlanType) -> bool:
