@@ -18,7 +18,7 @@ from api.graphql.balances import (
 from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
 from api.graphql.guard import needs, read
-from api.graphql.invoices import Invoice, invoices_of
+from api.graphql.invoices import Invoice, invoices_of, recent_invoices
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.payments import PaymentRecord, payments_of
 from api.graphql.scalars import Money, Position, money
@@ -158,10 +158,21 @@ class BillingAccount:
         info: strawberry.Info,
         first: First = DEFAULT_PAGE,
         after: After = None,
-        newest_first: bool = False,
+        newest_first: bool | None = None,
         live: bool | None = None,
+        status: str | None = None,
     ) -> Connection[Invoice]:
-        return invoices_of(info.context, str(self.number), first, after, newest_first=newest_first, live=live)
+        return invoices_of(
+            info.context, str(self.number), first, after, newest_first=newest_first, live=live, status=status
+        )
+
+    @strawberry.field(
+        description="Its newest invoices, newest first, as many as `invoicing.recent_invoices` says. Needs"
+        " `invoice.view`.",
+        permission_classes=[needs("invoice.view")],
+    )
+    def recent_invoices(self, info: strawberry.Info) -> list[Invoice]:
+        return recent_invoices(info.context, str(self.number))
 
     @strawberry.field(
         description="Its payment records, newest first. Needs `payment.view`.",

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID, uuid4
 
 import psycopg
 import strawberry
@@ -37,6 +38,7 @@ class GraphQLRequest:
     operation: str | None = None
     min_position: int | None = None
     wait_ms: int | None = None
+    correlation_id: UUID | None = None
 
 
 class Executor:
@@ -48,7 +50,17 @@ class Executor:
         self._clock = clock
 
     def execute(self, request: GraphQLRequest, principal: Principal) -> dict[str, Any]:
-        """The answer document: data, errors, and in its extensions how fresh it is."""
+        """The answer document: data, errors, and in its extensions how fresh it is.
+
+        Every error has a reference, the correlation id, by which what is logged of it is found.
+        """
+        reference = request.correlation_id or uuid4()
+        answer = self._execute(request, principal, reference)
+        for error in answer.get("errors", ()):
+            error["extensions"]["reference"] = str(reference)
+        return answer
+
+    def _execute(self, request: GraphQLRequest, principal: Principal, reference: UUID) -> dict[str, Any]:
         try:
             document = parse(request.query, max_tokens=TOKEN_LIMIT)
             _check_operation(document, request.operation)
@@ -78,12 +90,12 @@ class Executor:
                     )
                 )
         except GraphQLSyntaxError as error:
-            return {"data": None, "errors": [_told(error)]}
+            return {"data": None, "errors": [_told(error, reference)]}
         except Refusal as refusal:
             return {"data": None, "errors": [_refused(refusal.problems)]}
         answer: dict[str, Any] = {"data": result.data}
         if result.errors:
-            answer["errors"] = [_told(error, hints=not portal) for error in result.errors]
+            answer["errors"] = [_told(error, reference, hints=not portal) for error in result.errors]
         answer["extensions"] = freshness
         return answer
 
@@ -101,7 +113,7 @@ def _check_operation(document: DocumentNode, name: str | None) -> None:
         raise refuse("REQUEST_INVALID", "only queries: what changes anything is a command", pointer="/query")
 
 
-def _told(error: Any, *, hints: bool = True) -> dict[str, Any]:
+def _told(error: Any, reference: UUID, *, hints: bool = True) -> dict[str, Any]:
     """An error as the caller sees it: refusals with their codes, misuse of the schema, and failures without detail.
 
     Without `hints` a misspelt name is not answered with the names there are (PLT-097).
@@ -116,7 +128,7 @@ def _told(error: Any, *, hints: bool = True) -> dict[str, Any]:
         message = error.message if hints else error.message.partition(" Did you mean ")[0]
         told = _refused([Problem("REQUEST_INVALID", message)])
     else:
-        log.error("resolver_failed", **trace_of(cause))
+        log.error("resolver_failed", correlation_id=str(reference), **trace_of(cause))
         told = _refused([Problem("INTERNAL_ERROR", "the query failed")])
     if getattr(error, "path", None):
         told["path"] = list(error.path)

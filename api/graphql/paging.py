@@ -78,13 +78,18 @@ def page(
     """One page of a list. Raises REQUEST_INVALID for a page size out of range, CURSOR_INVALID."""
     fetch = context.reads.fetch
     fingerprint = fingerprint_of(listing.name, listing.order, parameters)
-    place = check_page(first, after, fingerprint, len(listing.order))
+    place = check_page(first, after, fingerprint, len(listing.order) if listing.key is None else 1)
+    if place is not None and listing.key is not None:
+        place = listing.locate(fetch, parameters, place[0])
+        if place is None:
+            raise _invalid_cursor()
     rows = listing.page(fetch, parameters, first + 1, place)
     total = listing.count(fetch, parameters, COUNTED) if counted else None
     if total is not None and total > COUNTED:
         total = None
     nodes = [node(row) for row, _ in rows[:first]]
-    cursors = [cursor_of(fingerprint, place) for _, place in rows[:first]]
+    shown = [place if listing.key is None else [str(row[listing.key[0]])] for row, place in rows[:first]]
+    cursors = [cursor_of(fingerprint, place) for place in shown]
     return connection(nodes, cursors, len(rows) > first, after is not None, total)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Final
 
 import anyio
@@ -10,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.edge import principal_of, too_large
+from api.edge import correlation_of, principal_of, too_large
 from api.graphql.execution import Executor, GraphQLRequest
 from api.json_text import JsonInvalidError, parse_json
 from api.problems import RequestRefused, refused, to_json
@@ -30,7 +31,7 @@ def graphql_router(executor: Executor, *, workers: int = 16) -> APIRouter:
     threads = anyio.CapacityLimiter(workers)
 
     async def post(request: Request) -> Response:
-        wanted = _request_of(await _body(request))
+        wanted = replace(_request_of(await _body(request)), correlation_id=correlation_of(request))
         principal = principal_of(request)
         answer = await anyio.to_thread.run_sync(lambda: executor.execute(wanted, principal), limiter=threads)
         return Response(to_json(answer), 200, {}, "application/json")

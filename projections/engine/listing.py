@@ -18,12 +18,14 @@ Fetch = Callable[[str, Mapping[str, Any]], list[dict[str, Any]]]
 class Listing:
     """A list: SQL of its rows without order, and the columns that order it.
 
-    `order` is (column, descending, SQL type) and ends with a unique column.
+    `order` is (column, descending, SQL type) and ends with a unique column. With `key`, a unique (column, SQL type), a
+    place is known outside by that column alone: the others may hold what nobody should carry around.
     """
 
     name: str
     sql: str
     order: tuple[tuple[str, bool, str], ...]
+    key: tuple[str, str] | None = None
 
     def page(
         self, fetch: Fetch, parameters: Mapping[str, Any], limit: int, after: Sequence[str] | None
@@ -34,16 +36,34 @@ class Listing:
         if after is not None:
             condition = f" where {self._behind()}"
             bound |= {f"after_{index}": value for index, value in enumerate(after)}
-        places = [f"place_{index}" for index in range(len(self.order))]
-        columns = ", ".join(
-            f"({column})::text as {place}" for (column, *_), place in zip(self.order, places, strict=True)
-        )
+        places, columns = self._places()
         order = ", ".join(f"{column}{' desc' if down else ''}" for column, down, _ in self.order)
         rows = fetch(
             f"select listed.*, {columns} from ({self.sql}) as listed{condition} order by {order} limit %(page_rows)s",
             bound,
         )
         return [(row, [row.pop(place) for place in places]) for row in rows]
+
+    def locate(self, fetch: Fetch, parameters: Mapping[str, Any], key: str) -> list[str] | None:
+        """The place of the row with this value of `key`; None when the list has no such row."""
+        assert self.key is not None
+        column, kind = self.key
+        if kind == "integer" and not (key.isascii() and key.isdigit() and len(key) < 10):
+            return None
+        places, columns = self._places()
+        found = fetch(
+            f"select {columns} from ({self.sql}) as listed where {column} = %(located)s::{kind}",
+            dict(parameters) | {"located": key},
+        )
+        return [found[0][place] for place in places] if found else None
+
+    def _places(self) -> tuple[list[str], str]:
+        """The names of the columns that hold a row's place, and the SQL that gives them."""
+        places = [f"place_{index}" for index in range(len(self.order))]
+        columns = ", ".join(
+            f"({column})::text as {place}" for (column, *_), place in zip(self.order, places, strict=True)
+        )
+        return places, columns
 
     def count(self, fetch: Fetch, parameters: Mapping[str, Any], most: int | None = None) -> int:
         """How many rows there are; counting ends behind `most`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from projections.engine.listing import Listing
 from projections.reads import Reads, Row
+from projections.search.reads import containing
 
 #: Parts of one line, and accounts of one customer, that are shown at most.
 _PARTS: Final = 100
@@ -139,18 +140,28 @@ def held_members(reads: Reads, account: str) -> int:
 
 # --- Invoices --------------------------------------------------------------------------------------------------------
 
-_INVOICE = "select v.*, a.currency from {invoice} as v join {account} as a on a.account = v.account"
+#: With its runtime status (INV-072, INV-073): only what was issued is a row.
+_INVOICE = """
+    select v.*, a.currency, a.time_zone, greatest(v.remaining_due - v.held, 0) as collectible_due,
+           case when not v.live then 'DISCARDED'
+                when v.remaining_due - v.held <= 0 then 'PAID'
+                when v.remaining_due - v.held = v.positive_billed then 'ISSUED'
+                else 'PARTIALLY_PAID' end as status
+      from {invoice} as v join {account} as a on a.account = v.account
+"""
 _INVOICES = (
-    _INVOICE
-    + """
+    f"select * from ({_INVOICE}"
+    """
      where v.account = %(account)s
        and (%(live)s::boolean is null or v.live = %(live)s)
        and (%(period_from)s::date is null or v.period_end > %(period_from)s)
        and (%(period_to)s::date is null or v.period_start <= %(period_to)s)
        and (%(number)s::text is null or starts_with(v.invoice, %(number)s))
+    ) as found where (%(status)s::text is null or status = %(status)s)
+     order by period_start desc, position desc limit %(recent)s
     """
 )
-#: INV-230, INV-231.
+#: INV-230, INV-231; `recent` leaves the newest ones, null: all.
 INVOICES: Final = Listing("invoices", _INVOICES, (("period_start", False, "date"), ("position", False, "bigint")))
 INVOICES_NEWEST_FIRST: Final = Listing(
     "invoices", _INVOICES, (("period_start", True, "date"), ("position", True, "bigint"))
@@ -166,16 +177,104 @@ _ITEM = """
            t.master_policy, t.modality, t.modal_start, t.modal_end, t.covered_from, t.covered_end, t.billing_start,
            t.billing_end, t.location, t.division, t.cause
 """
-ITEMS: Final = Listing(
-    "invoice items",
-    _ITEM
-    + """
+#: `names`: whether the caller may know people's names, so that they may order and find rows. NULL is last (PLT-069).
+_NAMED: Final = """,
+           coalesce(m.customer, '') as customer, case when %(names)s then coalesce(p.last_name, '') else '' end as last,
+           case when %(names)s then coalesce(p.first_name, '') else '' end as first,
+           coalesce(t.location, chr(1114111)) as location_order, coalesce(t.division, chr(1114111)) as division_order
+"""
+_ITEMS: Final = """
       from {item} as i join {term} as t on t.invoice = i.invoice and t.term = i.term
+      left join {member} as m on m.member = i.member
+      left join {search_person} as p on p.member = i.member
      where i.invoice = %(invoice)s and (%(member)s::text is null or i.member = %(member)s)
        and (%(coverage)s::text is null or t.coverage = %(coverage)s)
-    """,
-    (("line", False, "integer"),),
-)
+       and (%(products)s::text[] is null or t.coverage = any(%(products)s::text[]))
+       and (%(period)s::date is null or t.billing_start = %(period)s)
+       and (%(text)s::text is null or i.member = %(text)s
+            or (%(names)s and (p.employee_id = %(text)s or p.last_name ilike %(pattern)s
+                               or p.first_name ilike %(pattern)s
+                               or p.first_name || ' ' || p.last_name ilike %(pattern)s)))
+"""
+#: INV-237: by code point, capitals first. The reverse turns all four levels; lines of one member stay in line order.
+_BY_MEMBER: Final = (("last", False, "text"), ("first", False, "text"), ("customer", False, "text"),
+                     ("member", False, "text"))  # fmt: skip
+_BY_LINE: Final = ("line", False, "integer")
+#: The orders of an invoice's lines (INV-237, INV-238). A place is known by its line: cursors tell no names.
+ITEM_ORDERS: Final = {
+    name: Listing(f"invoice items by {name}", _ITEM + _NAMED + _ITEMS, (*columns, _BY_LINE), key=("line", "integer"))
+    for name, columns in {
+        "LINE": (),
+        "MEMBER": _BY_MEMBER,
+        "MEMBER_REVERSED": tuple((column, True, kind) for column, _, kind in _BY_MEMBER),
+        "POLICY": (("master_policy", False, "text"), *_BY_MEMBER),
+        "COVERAGE": (("coverage", False, "text"), *_BY_MEMBER),
+        "LOCATION": (("location_order", False, "text"), ("division_order", False, "text"), *_BY_MEMBER),
+    }.items()
+}
+
+
+def item_filter(
+    invoice: str,
+    *,
+    member: str | None = None,
+    coverage: str | None = None,
+    products: Sequence[str] | None = None,
+    period: dt.date | None = None,
+    text: str | None = None,
+    names: bool = False,
+) -> dict[str, object]:
+    """What an invoice's lines are chosen by (INV-239); `products` are coverages, `text` a member record, and with
+    `names` also a part of a name or an employee number."""
+    return {
+        "invoice": invoice, "member": member, "coverage": coverage, "period": period, "text": text, "names": names,
+        "products": None if products is None else list(products), "pattern": None if text is None else containing(text),
+    }  # fmt: skip
+
+
+def periods_of_invoice(reads: Reads, parameters: Mapping[str, object]) -> list[Row]:
+    """The invoicing periods an invoice bills, the latest first, each with its chosen lines."""
+    return reads.fetch(
+        f"""
+        select t.billing_start, t.billing_end, count(*) as lines, sum(i.amount)::bigint as amount,
+               sum(i.billed)::bigint as billed,
+               sum(case when i.billed > 0 then i.billed - i.paid - i.offset_amount - i.written_off else 0 end)::bigint
+                   as remaining_due
+        {_ITEMS} group by t.billing_start, t.billing_end order by t.billing_start desc
+        """,
+        parameters,
+    )
+
+
+def products_of_invoice(reads: Reads, invoice: str) -> list[Row]:
+    """The coverages with lines on an invoice, with the plans they come in."""
+    return reads.fetch(
+        """
+        select t.coverage, array_agg(distinct t.plan) filter (where t.plan <> '') as plans
+          from {term} as t where t.invoice = %(invoice)s
+           and exists (select from {item} as i where i.invoice = t.invoice and i.term = t.term)
+         group by t.coverage order by t.coverage
+        """,
+        {"invoice": invoice},
+    )
+
+
+def names_of(reads: Reads, members: Sequence[str]) -> dict[str, Row]:
+    """By member record, the person's names and employee number."""
+    rows = reads.fetch("select * from {search_person} where member = any(%(members)s)", {"members": list(members)})
+    return {row["member"]: row for row in rows}
+
+
+def invoices_with_waivers(reads: Reads, invoices: Sequence[str]) -> dict[str, bool]:
+    """By invoice, that it has waiver lines; absent: it has none."""
+    query = "select distinct invoice from {term} where invoice = any(%(invoices)s) and part = 'WAIVER'"
+    return {row["invoice"]: True for row in reads.fetch(query, {"invoices": list(invoices)})}
+
+
+def records_on_invoices(reads: Reads, invoices: Sequence[str]) -> list[str]:
+    """The payment records with money on any of the invoices."""
+    query = "select distinct record from {allocation} where invoice = any(%(invoices)s) and amount > 0"
+    return [row["record"] for row in reads.fetch(query, {"invoices": list(invoices)})]
 
 
 def find_invoice(reads: Reads, number: str) -> Row | None:
@@ -186,8 +285,9 @@ def find_invoice(reads: Reads, number: str) -> Row | None:
 
 def find_item(reads: Reads, invoice: str, line: int) -> Row | None:
     """One line of an invoice with its terms."""
-    parameters = {"invoice": invoice, "member": None, "coverage": None, "line": line}
-    rows = reads.fetch(f"{ITEMS.sql} and i.line = %(line)s", parameters)
+    sql = _ITEM + " from {item} as i join {term} as t on t.invoice = i.invoice and t.term = i.term"
+    parameters = {"invoice": invoice, "line": line}
+    rows = reads.fetch(f"{sql} where i.invoice = %(invoice)s and i.line = %(line)s", parameters)
     return rows[0] if rows else None
 
 
@@ -251,16 +351,27 @@ def payments_on_invoices(reads: Reads, invoices: Sequence[str]) -> dict[str, lis
 
 
 def total_billed(reads: Reads, master_policy: str, days: Iterable[dt.date]) -> list[Row]:
-    """What live invoices bill for a policy in the periods that hold the days, by day, plan and coverage (INV-242)."""
+    """What live invoices bill for a policy in the periods that hold the days, by day, plan and coverage, over all
+    accounts; 0 for a plan that was billed at any time but not on the day (INV-242)."""
     return reads.fetch(
         """
-        select d.day, t.plan, t.coverage, min(a.currency) as currency, sum(i.billed)::bigint as amount
-          from unnest(%(days)s::date[]) as d (day)
-          join {invoice} as v on v.live and v.period_start <= d.day and d.day < v.period_end
-          join {account} as a on a.account = v.account
-          join {item} as i on i.invoice = v.invoice
-          join {term} as t on t.invoice = i.invoice and t.term = i.term and t.master_policy = %(policy)s
-         group by d.day, t.plan, t.coverage order by d.day, t.plan, t.coverage
+        with plan as (
+            select t.plan, t.coverage, min(a.currency) as currency
+              from {term} as t join {invoice} as v on v.invoice = t.invoice join {account} as a on a.account = v.account
+             where t.master_policy = %(policy)s group by t.plan, t.coverage
+        ), billed as (
+            select d.day, t.plan, t.coverage, sum(i.billed)::bigint as amount
+              from {term} as t
+              join {invoice} as v on v.invoice = t.invoice and v.live
+              join unnest(%(days)s::date[]) as d (day) on v.period_start <= d.day and d.day < v.period_end
+              join {item} as i on i.invoice = t.invoice and i.term = t.term
+             where t.master_policy = %(policy)s
+             group by d.day, t.plan, t.coverage
+        )
+        select d.day, p.plan, p.coverage, p.currency, coalesce(b.amount, 0) as amount
+          from unnest(%(days)s::date[]) as d (day) cross join plan as p
+          left join billed as b on b.day = d.day and b.plan = p.plan and b.coverage = p.coverage
+         order by d.day, p.plan, p.coverage
         """,
         {"days": sorted(set(days)), "policy": master_policy},
     )
