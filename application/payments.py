@@ -16,11 +16,11 @@ from pydantic import Field
 
 from application.command import AmountText, Command, CurrencyCode, Identifier, Outcome, Part, command, handles
 from application.parameters import account_keys, parameters_in_force
-from application.register import AllocationRow, Directory, ItemRegister, ItemRow
+from application.register import AllocationRow, Directory, ItemRegister, ItemRow, Placements
 from application.settlement import settle
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account
-from domain.errors import Problem, refuse, refuse_if_any
+from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.money import AmountFormatError, CurrencyNotSupportedError, format_amount, parse_amount
 from domain.payments.allocation import OpenAccount, OpenInvoice, OpenItems, Permissions, PriorityKey, SpreadSettings
 from domain.payments.classification import (
@@ -45,8 +45,8 @@ from domain.payments.configuration import (
     Autoconsumption,
     allocate_automatically,
 )
-from domain.payments.distribution import allocatable_problems, allocate, allocate_by_command, of_plan
-from domain.payments.hub import HUB_PAYMENT, HubPaymentAccepted
+from domain.payments.distribution import Distribution, allocatable_problems, allocate, allocate_by_command, of_plan
+from domain.payments.hub import HUB_PAYMENT, HUB_PAYMENT_EVENT, HubPaymentAccepted, HubPaymentEventTaken
 from domain.payments.manual_allocation import TargetFacts, distribute_to_targets, execute_preset
 from domain.payments.payment import PAYMENT, AllocatedItems, PaymentRecord
 from domain.payments.reallocation import reallocate_payment
@@ -137,6 +137,7 @@ class MethodMembers(Command):
         "EFFECTIVE_DATE_IN_FUTURE",
         "PAYMENT_DETAILS_INCOMPLETE",
         "BANK_PROCESSING_NOT_ALLOWED",
+        "PAYMENT_METHOD_INVALID",
         "OVER_ALLOCATED",
         "CAPABILITY_NOT_AVAILABLE",
         "INVOICE_NOT_FOUND",
@@ -159,7 +160,8 @@ class MethodMembers(Command):
 class ApplyPayment(MethodMembers):
     """`allocation` RULES lets the account's configuration allocate, oldest invoice first; TARGETS serves `targets`.
 
-    With targets that do not use up the amount, `remainder` says what becomes of the rest.
+    Money that the bank has yet to collect (`bank_processing`) is PENDING: its targets are kept, and served once it is
+    in force. With targets that do not use up the amount, `remainder` says what becomes of the rest.
     """
 
     account: Identifier
@@ -210,13 +212,23 @@ class HubTargetPart(Part):
     },
 )
 class AcceptHubPayment(MethodMembers):
-    """One payment for one or several accounts; the same reference with the same body gives the first answer."""
+    """One payment for one or several accounts; the same reference with the same body gives the first answer. Reference,
+    amount, currency and targets are needed (PAYMENT_DATA_MISSING)."""
 
-    payment_reference: Identifier
-    amount: AmountText
-    currency: CurrencyCode
+    payment_reference: Identifier | None = None
+    amount: AmountText | None = None
+    currency: CurrencyCode | None = None
     bank_processing_date: dt.date | None = None
-    targets: Annotated[tuple[HubTargetPart, ...], Field(max_length=500)]
+    targets: Annotated[tuple[HubTargetPart, ...], Field(max_length=500)] = ()
+
+    def problems(self) -> list[Problem]:
+        """What the hub has to send and did not (PAY-027)."""
+        needed = ("payment_reference", "amount", "currency", "targets")
+        missing = [name for name in needed if not getattr(self, name)]
+        if not missing:
+            return []
+        message = f"missing: {', '.join(missing)}"
+        return [Problem("PAYMENT_DATA_MISSING", message, pointer=f"/{missing[0]}", params={"fields": missing})]
 
 
 @command(
@@ -232,17 +244,25 @@ class AcceptHubPayment(MethodMembers):
         "OVER_ALLOCATED",
         "AMOUNT_EXCEEDS_INVOICE_DUE",
         "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "PAYMENT_DATA_MISSING",
+        "PAYMENT_DETAILS_INCOMPLETE",
+        "BANK_PROCESSING_NOT_ALLOWED",
+        "EFFECTIVE_DATE_IN_FUTURE",
     ),
     example={"account": "LB000000018", "amount": "120.00", "designation": "UNAPPLIED"},
 )
 class AcceptExternalPayment(MethodMembers):
-    """Designated as unapplied, or for invoices with amounts; what is left over stays unapplied."""
+    """Designated as unapplied, or for invoices with amounts; what is left over stays unapplied. Without a designation,
+    targets tell that it is for invoices."""
 
     account: Identifier
     amount: AmountText
     currency: CurrencyCode | None = None
     effective_date: dt.date | None = None
-    designation: Literal["UNAPPLIED", "INVOICES"] = "UNAPPLIED"
+    bank_processing: bool | None = None
+    designation: Literal["UNAPPLIED", "INVOICES"] | None = None
     targets: Annotated[tuple[HubTargetPart, ...], Field(max_length=500)] = ()
 
 
@@ -321,7 +341,14 @@ class UnallocatePayment(Command):
     room="07",
     summary="Move a payment's money to other invoices in one step",
     rules=("PAY-100",),
-    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_REALLOCATABLE", "REALLOCATION_NOT_EQUAL", "CAPABILITY_NOT_AVAILABLE"),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PAYMENT_NOT_REALLOCATABLE",
+        "REALLOCATION_NOT_EQUAL",
+        "CAPABILITY_NOT_AVAILABLE",
+        "PAYMENT_STATUS_CHANGED",
+        "CONCURRENT_CHANGE",
+    ),
     example={
         "record": "PAY-00000001",
         "invoices": ["INV-00000001"],
@@ -453,6 +480,16 @@ class TransferPayment(Command):
         "INTERNAL_PAYMENT_NOT_ALLOWED",
         "RELATED_ENTITY_REQUIRED",
         "AMOUNT_INVALID",
+        "ACCOUNT_NOT_ACTIVE",
+        "EFFECTIVE_DATE_IN_FUTURE",
+        "OVER_ALLOCATED",
+        "CAPABILITY_NOT_AVAILABLE",
+        "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "INVOICE_SETTLED",
+        "AMOUNT_EXCEEDS_INVOICE_DUE",
+        "REMAINDER_CHOICE_REQUIRED",
     ),
     example={
         "account": "LB000000018",
@@ -463,14 +500,15 @@ class TransferPayment(Command):
     },
 )
 class CreateInternalPayment(Command):
-    """Never sent to the hub; allocated by the rules or to targets."""
+    """Never sent to the hub. `allocation` AUTOMATIC (or RULES) lets the account's configuration allocate, as it does
+    when nothing is said; TARGETS serves `targets`."""
 
     account: Identifier
     subtype: InternalSubtype
     related_entity: Identifier | None = None
     amount: AmountText
     effective_date: dt.date | None = None
-    allocation: Literal["RULES", "TARGETS"] = "RULES"
+    allocation: Literal["AUTOMATIC", "RULES", "TARGETS"] | None = None
     targets: Annotated[tuple[TargetPart, ...], Field(max_length=1000)] = ()
     remainder: Remainder | None = None
 
@@ -498,6 +536,22 @@ def minor(text: str, currency: str, pointer: str) -> int:
         raise refuse("AMOUNT_INVALID", str(error), pointer=pointer) from None
     except CurrencyNotSupportedError as error:
         raise refuse("CURRENCY_NOT_SUPPORTED", str(error), pointer="/currency") from None
+
+
+class Stated:
+    """Amounts of a command in one currency: what is wrong with them is gathered, to be told with all else."""
+
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
+        self.problems: list[Problem] = []
+
+    def minor(self, text: str, pointer: str) -> int:
+        """Minor units; 1, a figure nothing is wrong with, where the text tells none in this currency."""
+        try:
+            return minor(text, self.currency, pointer)
+        except Refusal as refusal:
+            self.problems.extend(refusal.problems)
+            return 1
 
 
 _ALLOCATION = (
@@ -627,24 +681,33 @@ def named_invoices(unit: UnitOfWork, numbers: Iterable[str | None]) -> dict[str,
     return found
 
 
-def _targets(parts: Sequence[TargetPart], currency: str) -> tuple[Target, ...]:
-    return tuple(
+def _targets(parts: Sequence[TargetPart], currency: str, stated: Stated | None = None) -> tuple[Target, ...]:
+    """The targets as the domain names them. Refused with every amount the currency does not have, or, with `stated`,
+    these are told there."""
+    amounts = stated or Stated(currency)
+    targets = tuple(
         Target(
             part.kind,
-            minor(part.amount, currency, f"/targets/{index}/amount"),
+            amounts.minor(part.amount, f"/targets/{index}/amount"),
             part.invoice,
             part.member_record,
             part.master_policy,
         )
         for index, part in enumerate(parts)
     )
+    if stated is None:
+        refuse_if_any(amounts.problems)
+    return targets
 
 
 def _target_facts(
     unit: UnitOfWork, account: Account, targets: Sequence[Target], freed: Iterable[str] = ()
 ) -> TargetFacts:
     named = named_invoices(unit, (target.invoice for target in targets))
-    return TargetFacts(account.number, kind_of(account), open_account(unit, account, [*named, *freed]), named)
+    members = None
+    if any(target.member_record for target in targets):
+        members = frozenset(unit.port(Placements).members_on(account.number, dt.date.min, dt.date.max))
+    return TargetFacts(account.number, kind_of(account), open_account(unit, account, [*named, *freed]), named, members)
 
 
 def _account(unit: UnitOfWork, named: str, pointer: str = "/account") -> Loaded[Account]:
@@ -655,14 +718,19 @@ def _account(unit: UnitOfWork, named: str, pointer: str = "/account") -> Loaded[
     return unit.load(ACCOUNT, number)
 
 
-def load_record(unit: UnitOfWork, record: str) -> tuple[Loaded[PaymentRecord], Loaded[Account]]:
-    """A payment record and its account, locked. Refused `PAYMENT_NOT_FOUND`."""
+def load_record(
+    unit: UnitOfWork, record: str, status_changed: str = "CONCURRENT_CHANGE"
+) -> tuple[Loaded[PaymentRecord], Loaded[Account]]:
+    """A payment record and its account, locked. Refused `PAYMENT_NOT_FOUND`.
+
+    `status_changed`: the code for a record whose status is no longer that of the expected version (PAY-063, PAY-099).
+    """
     found = unit.port(ItemRegister).account_of_record(record)
     if found is None:
         raise refuse("PAYMENT_NOT_FOUND", "there is no such payment record", pointer="/record")
     unit.lock(f"account:{found}")
     loaded = unit.load(PAYMENT, record)
-    unit.expect_main(PAYMENT, loaded, status=lambda state: state.status.value, status_changed="PAYMENT_STATUS_CHANGED")
+    unit.expect_main(PAYMENT, loaded, status=lambda state: state.status.value, status_changed=status_changed)
     return loaded, unit.load(ACCOUNT, found)
 
 
@@ -696,15 +764,17 @@ def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
     account = _account(unit, command.account)
     today = unit.today(account.state.time_zone)
     currency = command.currency or account.state.currency
-    amount = minor(command.amount, currency, "/amount")
+    stated = Stated(currency)
+    amount = stated.minor(command.amount, "/amount")
     details = command.details(
         Channel(command.channel), bank_processing=command.bank_processing, customer=account.state.owner
     )
     offer = Offer(amount, currency, details, today, command.effective_date or today, command.expiration_date)
-    refuse_if_any(offer_problems(offer, paying_account(account.state), today))
-    targets = _targets(command.targets, currency)
-    undirected = not targets and command.remainder is None
-    by_rules = command.allocation == "RULES" or (command.allocation is None and undirected)
+    targets = _targets(command.targets, currency, stated)
+    by_rules = _by_rules_is_wanted(command)
+    wrong = [*stated.problems, *offer_problems(offer, paying_account(account.state), today)]
+    decided = None if by_rules else _served(unit, account.state, stated, amount, targets, command.remainder, wrong)
+    refuse_if_any(wrong)
     number = payment_number(details.category, unit.next_number("payment"))
     events = receive(
         offer,
@@ -712,17 +782,15 @@ def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
         number=number,
         record=number,
         today=today,
-        preset=targets,
+        preset=None if by_rules else targets,
         remainder=command.remainder or Remainder.KEEP_UNAPPLIED,
     )
     record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
     warnings: tuple[Problem, ...] = ()
     if record.state.in_force:
-        if by_rules:
+        if decided is None:
             record = _by_rules(unit, account.state, record, (), today)
         else:
-            facts = _target_facts(unit, account.state, targets)
-            decided = distribute_to_targets(amount, targets, command.remainder, facts)
             warnings = decided.warnings
             record = unit.append(
                 PAYMENT, number, allocate_by_command(record.state, decided, date=today), effective_date=today
@@ -730,6 +798,35 @@ def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
     settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
     answer = _result(number, [record])
     return Outcome(answer.result, warnings)
+
+
+def _by_rules_is_wanted(command: ApplyPayment | CreateInternalPayment) -> bool:
+    """Whether the account's rules allocate: as said, else when neither targets nor a choice for the rest are given."""
+    if command.allocation is None:
+        return not command.targets and command.remainder is None
+    return command.allocation != "TARGETS"
+
+
+def _served(
+    unit: UnitOfWork,
+    account: Account,
+    stated: Stated,
+    amount: int,
+    targets: Sequence[Target],
+    remainder: Remainder | None,
+    wrong: list[Problem],
+) -> Distribution | None:
+    """The targets served out of a new payment (PAY-067); what is wrong with them is added to `wrong`.
+
+    None where the amounts are not told rightly: there is nothing to serve them with.
+    """
+    if stated.problems or amount <= 0:
+        return None
+    try:
+        return distribute_to_targets(amount, targets, remainder, _target_facts(unit, account, targets))
+    except Refusal as refusal:
+        wrong.extend(refusal.problems)
+        return None
 
 
 def _by_rules(
@@ -765,6 +862,10 @@ def _by_rules(
 
 @handles(AcceptHubPayment)
 def accept_hub_payment(command: AcceptHubPayment, unit: UnitOfWork) -> Outcome:
+    refuse_if_any(command.problems())
+    assert command.payment_reference
+    assert command.amount
+    assert command.currency
     unit.lock(f"hub:{command.payment_reference}")
     known = unit.load(HUB_PAYMENT, command.payment_reference)
     fingerprint = hashlib.sha256(command.model_dump_json().encode()).hexdigest()
@@ -773,15 +874,17 @@ def accept_hub_payment(command: AcceptHubPayment, unit: UnitOfWork) -> Outcome:
             raise refuse("IDEMPOTENCY_CONFLICT", "the payment reference was used with another body")
         identifiers = unit.port(ItemRegister).records_of_payment(known.state.payment)
         return _result(known.state.payment, [unit.load(PAYMENT, one) for one in identifiers])
-    amount = minor(command.amount, command.currency, "/amount")
+    stated = Stated(command.currency)
+    amount = stated.minor(command.amount, "/amount")
     targets = [
         HubTarget(
             _resolved(unit, part.account),
             part.invoice,
-            None if part.amount is None else minor(part.amount, command.currency, f"/targets/{index}/amount"),
+            None if part.amount is None else stated.minor(part.amount, f"/targets/{index}/amount"),
         )
         for index, part in enumerate(command.targets)
     ]
+    refuse_if_any(stated.problems)
     invoices = named_invoices(unit, (target.invoice for target in targets))
     parts, problems = hub_instructions(amount, targets, list(invoices.values()))
     unit.lock(*(f"account:{part.account}" for part in parts))
@@ -840,26 +943,38 @@ def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) ->
     account = _account(unit, command.account)
     today = unit.today(account.state.time_zone)
     currency = command.currency or account.state.currency
-    amount = minor(command.amount, currency, "/amount")
-    details = command.details(Channel.EXTERNAL, bank_processing=False, customer=account.state.owner)
+    stated = Stated(currency)
+    amount = stated.minor(command.amount, "/amount")
+    details = command.details(
+        Channel.EXTERNAL, bank_processing=command.bank_processing or False, customer=account.state.owner
+    )
     offer = Offer(amount, currency, details, today, command.effective_date or today)
-    problems = offer_problems(offer, paying_account(account.state), today)
     instructions = tuple(
-        Instruction(minor(part.amount or "0", currency, f"/targets/{index}/amount"), part.invoice)
+        Instruction(stated.minor(part.amount or "0", f"/targets/{index}/amount"), part.invoice)
         for index, part in enumerate(command.targets)
     )
-    dues = {
-        row.number: row.collectible_due
-        for row in unit.port(ItemRegister).live_invoices(account.identifier, open_only=True)
-    }
-    if command.designation == "INVOICES":
-        problems += designation_problems(amount, instructions, dues)
+    problems = [*stated.problems, *offer_problems(offer, paying_account(account.state), today)]
+    designated = command.designation == "INVOICES" or (command.designation is None and bool(instructions))
+    if designated != bool(instructions):
+        problems.append(
+            Problem("PAYMENT_DATA_MISSING", "targets go with designation INVOICES", params={"fields": ["targets"]})
+            if designated
+            else Problem("REQUEST_INVALID", "money designated as unapplied has no targets", pointer="/targets")
+        )
+    elif designated and not stated.problems:
+        invoices = named_invoices(unit, (one.invoice for one in instructions))
+        live = unit.port(ItemRegister).live_invoices(account.identifier, open_only=True)
+        dues = {row.number: row.collectible_due for row in live}
+        problems += designation_problems(account.identifier, amount, instructions, invoices, dues)
     refuse_if_any(problems)
+    targets = tuple(Target(TargetKind.INVOICE, one.amount, one.invoice) for one in instructions)
     number = payment_number(details.category, unit.next_number("payment"))
-    events = receive(offer, paying_account(account.state), number=number, record=number, today=today)
+    preset = targets if designated else None
+    events = receive(offer, paying_account(account.state), number=number, record=number, today=today, preset=preset)
     record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
-    if command.designation == "INVOICES":
-        targets = tuple(Target(TargetKind.INVOICE, one.amount, one.invoice) for one in instructions)
+    if not record.state.in_force:
+        return _result(number, [record])
+    if designated:
         facts = _target_facts(unit, account.state, targets)
         decided = execute_preset(amount, targets, Remainder.KEEP_UNAPPLIED, facts)
         events = allocate(record.state, decided, cause=Cause.INSTRUCTION, date=today)
@@ -874,7 +989,8 @@ def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) ->
 def create_internal_payment(command: CreateInternalPayment, unit: UnitOfWork) -> Outcome:
     account = _account(unit, command.account)
     today = unit.today(account.state.time_zone)
-    amount = minor(command.amount, account.state.currency, "/amount")
+    stated = Stated(account.state.currency)
+    amount = stated.minor(command.amount, "/amount")
     details = PaymentDetails(
         category=Category.INTERNAL,
         method=Method.INTERNAL,
@@ -885,22 +1001,35 @@ def create_internal_payment(command: CreateInternalPayment, unit: UnitOfWork) ->
         customer=account.state.owner,
     )
     offer = Offer(amount, account.state.currency, details, today, command.effective_date or today)
+    targets = _targets(command.targets, account.state.currency, stated)
+    wrong = [*stated.problems, *offer_problems(offer, paying_account(account.state), today)]
+    by_rules = _by_rules_is_wanted(command)
+    decided = None if by_rules else _served(unit, account.state, stated, amount, targets, command.remainder, wrong)
+    refuse_if_any(wrong)
     number = payment_number(Category.INTERNAL, unit.next_number("payment"))
     events = receive(offer, paying_account(account.state), number=number, record=number, today=today)
     record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
-    if command.allocation == "RULES":
+    warnings: tuple[Problem, ...] = ()
+    if decided is None:
         record = _by_rules(unit, account.state, record, (), today)
     else:
-        targets = _targets(command.targets, account.state.currency)
-        decided = distribute_to_targets(amount, targets, command.remainder, _target_facts(unit, account.state, targets))
+        warnings = decided.warnings
         record = unit.append(PAYMENT, number, allocate_by_command(record.state, decided, date=today))
     settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
-    return _result(number, [record])
+    return Outcome(_result(number, [record]).result, warnings)
 
 
 @handles(ApplyHubPaymentEvent)
 def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> Outcome:
+    unit.lock(f"hub_event:{command.hub_event_id}")
+    known = unit.load(HUB_PAYMENT_EVENT, command.hub_event_id)
     records, accounts = _whole_payment(unit, command.payment, unknown="UNKNOWN_PAYMENT")
+    if known.version:
+        if (known.state.payment, known.state.type) != (command.payment, command.type):
+            raise refuse("PAYMENT_EVENT_REJECTED", "the event's id was used for another", pointer="/hub_event_id")
+        return _result(command.payment, records)
+    taken = HubPaymentEventTaken(hub_event_id=command.hub_event_id, payment=command.payment, type=command.type)
+    unit.append(HUB_PAYMENT_EVENT, command.hub_event_id, [taken])
     if command.type == "FAILED":
         reason = command.reason or "INSUFFICIENT_FUNDS"
         events = decline(
@@ -916,9 +1045,9 @@ def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> 
     for record, account in zip(records, accounts, strict=True):
         today = unit.today(account.state.time_zone)
         preset, remainder = record.state.preset, record.state.preset_remainder
-        pending = not record.state.in_force
+        pending, chosen = not record.state.in_force, record.state.has_preset
         settled = unit.append(PAYMENT, record.identifier, settle_funds(record.state, today), effective_date=today)
-        if pending and preset:
+        if pending and chosen:
             facts = _target_facts(unit, account.state, preset)
             decided = execute_preset(settled.state.unapplied, preset, remainder, facts)
             events_of_record = allocate(settled.state, decided, cause=Cause.PRESET, date=today)
@@ -978,7 +1107,7 @@ def unallocate(command: UnallocatePayment, unit: UnitOfWork) -> Outcome:
 
 @handles(ReallocatePayment)
 def reallocate(command: ReallocatePayment, unit: UnitOfWork) -> Outcome:
-    record, account = load_record(unit, command.record)
+    record, account = load_record(unit, command.record, "PAYMENT_STATUS_CHANGED")
     today = unit.today(account.state.time_zone)
     targets = _targets(command.targets, account.state.currency)
     items = allocated_items(unit.port(ItemRegister).allocations_of(record.identifier))

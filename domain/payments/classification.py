@@ -306,6 +306,15 @@ def detail_problems(details: PaymentDetails) -> list[Problem]:
                 pointer="/bank_processing",
             )
         )
+    if details.category is Category.BANKING and details.method in (Method.INTERNAL, Method.CREDIT):
+        # decision: money of the bank comes by a bank's method; internal money and credits are created as such.
+        problems.append(
+            Problem(
+                "PAYMENT_METHOD_INVALID",
+                f"{details.method} is not a way in which money of the bank comes",
+                pointer="/method",
+            )
+        )
     if details.category is Category.INTERNAL and not (details.subtype and details.related_entity):
         problems.append(
             Problem(

@@ -193,6 +193,12 @@ class _Work:
                     params={"member_record": self.member},
                 )
             ]
+        if target.kind in (TargetKind.MEMBER, TargetKind.INVOICE_MEMBER) and not target.member_record:
+            return [
+                Problem(
+                    "MEMBER_RECORD_NOT_FOUND", "the target names no member record", pointer=f"{where}/member_record"
+                )
+            ]
         unknown_member = (
             target.member_record is not None
             and self.facts.members is not None

@@ -521,6 +521,7 @@ class PaymentRecord:
     allocations: int = 0
     refund_locks: tuple[str, ...] = ()
     preset: tuple[Target, ...] = ()
+    has_preset: bool = False
     preset_remainder: Remainder = Remainder.KEEP_UNAPPLIED
     draft: Draft | None = None
     draft_versions: int = 0
@@ -723,7 +724,7 @@ def _apply(state: PaymentRecord, happened: object) -> PaymentRecord:
         case PaymentReceived():
             return _received(state, happened)
         case AllocationPreset():
-            return replace(state, preset=happened.targets, preset_remainder=happened.remainder)
+            return replace(state, preset=happened.targets, has_preset=True, preset_remainder=happened.remainder)
         case PaymentSettled() if happened.came_in_force:
             return replace(
                 state,
@@ -733,6 +734,7 @@ def _apply(state: PaymentRecord, happened: object) -> PaymentRecord:
                 came_in=state.came_in + happened.amount,
                 unapplied=state.unapplied + happened.amount,
                 preset=(),
+                has_preset=False,
             )
         case PaymentSettled():
             return replace(state, funds_status=FundsStatus.SETTLED, funds=happened.funds)

@@ -141,12 +141,13 @@ def receive(
     number: str,
     record: str,
     today: dt.date,
-    preset: Sequence[Target] = (),
+    preset: Sequence[Target] | None = None,
     remainder: Remainder = Remainder.KEEP_UNAPPLIED,
     draft: PaymentRecord | None = None,
 ) -> list[object]:
     """Accept an offer as a record of its own: PaymentReceived, its preset targets while pending, its status.
 
+    `preset` None: nobody chose targets, the rules allocate; empty: nothing but `remainder` was chosen.
     `draft`: the INITIATED draft payment that is applied hereby. Raises a Refusal with every problem.
     """
     refuse_if_any(offer_problems(offer, account, today))
@@ -166,7 +167,7 @@ def receive(
             replaces=offer.replaces,
         )
     ]
-    if preset and not in_force:
+    if preset is not None and not in_force:
         events.append(AllocationPreset(record=identity, targets=tuple(preset), remainder=remainder))
     return with_status(draft or PaymentRecord(), events, Cause.RECEIPT, offer.transaction_date)
 
@@ -319,9 +320,14 @@ def invoice_reference_problems(
 
 
 def designation_problems(
-    amount: int, instructions: Sequence[Instruction], directed_due: dict[str, int]
+    account: str,
+    amount: int,
+    instructions: Sequence[Instruction],
+    invoices: Mapping[str, NamedInvoice],
+    directed_due: Mapping[str, int],
 ) -> list[Problem]:
-    """What is wrong with the invoices an external system designates: their sum, and each one's due (PAY-032)."""
+    """What is wrong with the invoices an external system designates (PAY-032): their sum, each invoice, and each one's
+    due, which several amounts for one invoice use up together."""
     problems = []
     total = sum(one.amount for one in instructions)
     if total > amount:
@@ -330,16 +336,24 @@ def designation_problems(
                 "OVER_ALLOCATED", "more is designated than paid", pointer="/targets", params={"excess": total - amount}
             )
         )
+    left = dict(directed_due)
     for index, one in enumerate(instructions):
-        if one.invoice is not None and one.amount > directed_due.get(one.invoice, 0):
+        where = f"/targets/{index}"
+        if one.amount <= 0:
+            problems.append(Problem("AMOUNT_INVALID", "the amount must be above zero", pointer=f"{where}/amount"))
+        wrong = invoice_reference_problems(one.invoice or "?", account, invoices, f"{where}/invoice")
+        problems += wrong
+        due = left.get(one.invoice or "", 0)
+        if not wrong and one.amount > due:
             problems.append(
                 Problem(
                     "AMOUNT_EXCEEDS_INVOICE_DUE",
                     "more than the invoice is due",
-                    pointer=f"/targets/{index}/amount",
-                    params={"due": directed_due.get(one.invoice, 0)},
+                    pointer=f"{where}/amount",
+                    params={"due": due},
                 )
             )
+        left[one.invoice or ""] = max(0, due - one.amount)
     return problems
 
 

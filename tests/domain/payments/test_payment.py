@@ -1196,12 +1196,27 @@ def test_a_saved_method_must_be_active_the_payers_and_of_the_stated_type() -> No
 @pytest.mark.rule("PAY-032")
 def test_a_designation_stays_within_the_payment_and_within_each_invoices_due() -> None:
     asked = [Instruction(600, "INV-1"), Instruction(500, "INV-2")]
-    problems = designation_problems(1000, asked, {"INV-1": 600, "INV-2": 400})
+    known = {number: NamedInvoice(number, "BA-1", False) for number in ("INV-1", "INV-2")}
+    problems = designation_problems("BA-1", 1000, asked, known, {"INV-1": 600, "INV-2": 400})
     assert [(problem.code, problem.pointer) for problem in problems] == [
         ("OVER_ALLOCATED", "/targets"),
         ("AMOUNT_EXCEEDS_INVOICE_DUE", "/targets/1/amount"),
     ]
-    assert designation_problems(1000, asked[:1], {"INV-1": 600}) == []
+    assert designation_problems("BA-1", 1000, asked[:1], known, {"INV-1": 600}) == []
+    twice = [Instruction(400, "INV-1"), Instruction(300, "INV-1")]
+    [too_much] = designation_problems("BA-1", 1000, twice, known, {"INV-1": 600})
+    assert (too_much.code, too_much.pointer) == ("AMOUNT_EXCEEDS_INVOICE_DUE", "/targets/1/amount")
+
+
+@pytest.mark.rule("PAY-027", "PAY-032")
+def test_a_designated_invoice_is_a_live_one_of_the_account() -> None:
+    asked = [Instruction(100, f"INV-{number}") for number in (1, 2, 3)]
+    known = {"INV-1": NamedInvoice("INV-1", "BA-2", False), "INV-2": NamedInvoice("INV-2", "BA-1", True)}
+    assert [problem.code for problem in designation_problems("BA-1", 1000, asked, known, {})] == [
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "INVOICE_NOT_FOUND",
+    ]
 
 
 @pytest.mark.rule("PAY-032", "PAY-033")

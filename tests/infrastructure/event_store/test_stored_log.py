@@ -64,6 +64,7 @@ NOT_LIVED = frozenset(
     {
         "BucketMoved",
         "ContinuationRemoved",
+        "HubPaymentEventTaken",
         "InvoiceGenerationFailed",
         "InvoiceGenerationResumed",
         "MemberOverpaymentAllocated",

@@ -1,0 +1,161 @@
+"""What is checked when money is received: everything at once, and for money the bank has yet to collect too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.scenarios.billing import generate, standing
+from tests.scenarios.conftest import World
+
+_CARD = {
+    "method": "CREDIT_CARD",
+    "token_profile": "TP-1",
+    "account_holder": "Northwind Mills",
+    "channel": "PORTAL",
+    "bank_processing": True,
+}
+
+
+def _to(invoice: str, amount: str) -> dict[str, str]:
+    return {"kind": "INVOICE", "invoice": invoice, "amount": amount}
+
+
+@pytest.fixture
+def billed(world: World) -> tuple[World, str, str]:
+    """An account with a January invoice of 100.00."""
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy)
+    return world, account, generate(world, account)
+
+
+def _card(world: World, account: str, amount: str, **members: Any) -> dict[str, Any]:
+    [record] = world.do("ApplyPayment", **{"account": account, "amount": amount, **_CARD, **members})["records"]
+    return dict(record)
+
+
+@pytest.mark.rule("PAY-020", "PAY-064", "PAY-065", "PAY-067")
+def test_targets_of_money_not_collected_yet_are_checked_as_any_other(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    sponsor = world.sponsor("C-2")
+    elsewhere = world.account(sponsor, in_single_bill_setup=True)
+    policy = world.policy(sponsor, "MP-2")
+    world.setup(policy, elsewhere)
+    world.member(policy, "MR-2")
+    other = generate(world, elsewhere)
+
+    def refused(amount: str, *targets: dict[str, str], **members: Any) -> list[str]:
+        offered = {"account": account, "amount": amount, "targets": targets, "allocation": "TARGETS"}
+        return world.refused("ApplyPayment", **{**offered, **_CARD, **members})[1]
+
+    assert refused("50.00", _to(other, "50.00")) == ["INVOICE_ACCOUNT_MISMATCH"]
+    assert refused("50.00", _to("INV-99999999", "50.00")) == ["INVOICE_NOT_FOUND"]
+    assert refused("50.00", _to(invoice, "60.00")) == ["OVER_ALLOCATED"]
+    assert refused("150.00", _to(invoice, "150.00")) == ["AMOUNT_EXCEEDS_INVOICE_DUE"]
+    assert refused("150.00", _to(invoice, "10.00")) == ["REMAINDER_CHOICE_REQUIRED"]
+    assert refused("50.00", _to(other, "50.00"), account_holder=None) == [
+        "PAYMENT_DETAILS_INCOMPLETE",
+        "INVOICE_ACCOUNT_MISMATCH",
+    ]
+    assert _card(world, account, "60.00", targets=[_to(invoice, "60.00")])["status"] == "PENDING"
+    assert standing(world, account) == {invoice: ("ISSUED", "100.00")}
+
+
+@pytest.mark.rule("PAY-020", "PAY-067", "PAY-076")
+def test_what_a_user_chose_for_money_without_targets_still_holds_when_it_comes(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    kept = _card(world, account, "30.00", remainder="KEEP_UNAPPLIED")
+    spread = _card(world, account, "20.00", remainder="DISTRIBUTE")
+    for number, record in enumerate((kept, spread)):
+        world.do("ApplyHubPaymentEvent", hub_event_id=f"EV-{number}", payment=record["record"], type="COMPLETED")
+    assert standing(world, account) == {invoice: ("PARTIALLY_PAID", "80.00")}
+    query = "query ($account: String!) { accountBalances(account: $account) { unapplied { amount } } }"
+    assert world.query(query, account=account)["accountBalances"]["unapplied"]["amount"] == "30.00"
+
+
+@pytest.mark.rule("PAY-022")
+def test_an_event_of_the_hub_counts_once_under_its_id(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    record = _card(world, account, "40.00", targets=[_to(invoice, "40.00")])["record"]
+    completed = {"hub_event_id": "EV-1", "payment": record, "type": "COMPLETED"}
+    first = world.do("ApplyHubPaymentEvent", **completed)
+    position = world.head()
+    assert world.do("ApplyHubPaymentEvent", **completed) == first  # delivered again, under another idempotency key
+    assert world.head() == position
+    assert world.refused("ApplyHubPaymentEvent", **{**completed, "type": "FAILED", "reason": "CHARGEBACK"})[1] == [
+        "PAYMENT_EVENT_REJECTED"
+    ]
+    assert world.refused("ApplyHubPaymentEvent", **{**completed, "hub_event_id": "EV-2"})[1] == [
+        "PAYMENT_EVENT_REJECTED"
+    ]
+    assert standing(world, account) == {invoice: ("PARTIALLY_PAID", "60.00")}
+
+
+@pytest.mark.rule("PAY-014", "PAY-018", "PAY-019", "PAY-005")
+def test_everything_wrong_with_a_payment_is_told_at_once(billed: tuple[World, str, str]) -> None:
+    world, account, _ = billed
+    wrong = {"account": account, "method": "CHECK", "effective_date": "2030-01-01", "bank_processing": True}
+    told = ["EFFECTIVE_DATE_IN_FUTURE", "PAYMENT_DETAILS_INCOMPLETE", "BANK_PROCESSING_NOT_ALLOWED"]
+    assert world.refused("ApplyPayment", amount="10.001", **wrong) == (422, ["AMOUNT_INVALID", *told])
+    assert world.refused("ApplyPayment", amount="0.00", currency="EUR", **wrong) == (
+        422,
+        ["AMOUNT_INVALID", "CURRENCY_MISMATCH", *told],
+    )
+
+
+@pytest.mark.rule("PAY-004")
+def test_money_of_the_bank_does_not_come_by_the_methods_of_internal_money_and_credits(
+    billed: tuple[World, str, str],
+) -> None:
+    world, account, _ = billed
+    for method in ("INTERNAL", "CREDIT"):
+        assert world.refused("ApplyPayment", account=account, amount="10.00", method=method) == (
+            422,
+            ["PAYMENT_METHOD_INVALID"],
+        )
+
+
+@pytest.mark.rule("PAY-027", "PAY-032")
+def test_another_sources_designation_is_checked_before_anything_is_created(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    offered = {"account": account, "amount": "120.00", "designation": "INVOICES"}
+
+    def refused(*targets: dict[str, str], **members: Any) -> list[str]:
+        return world.refused("AcceptExternalPayment", **{**offered, "targets": targets, **members})[1]
+
+    assert refused(_to_external("INV-99999999", "10.00")) == ["INVOICE_NOT_FOUND"]
+    assert refused(_to_external(invoice, "100.01")) == ["AMOUNT_EXCEEDS_INVOICE_DUE"]
+    assert refused(_to_external(invoice, "60.00"), _to_external(invoice, "50.00")) == ["AMOUNT_EXCEEDS_INVOICE_DUE"]
+    assert refused() == ["PAYMENT_DATA_MISSING"]
+    assert refused(_to_external(invoice, "10.00"), designation="UNAPPLIED") == ["REQUEST_INVALID"]
+    [record] = world.do("AcceptExternalPayment", **offered, targets=[_to_external(invoice, "70.00")])["records"]
+    assert (record["allocated"], record["unapplied"]) == ("70.00", "50.00")
+    world.check(account)
+
+
+def _to_external(invoice: str, amount: str) -> dict[str, str]:
+    return {"invoice": invoice, "amount": amount}
+
+
+@pytest.mark.rule("PAY-027")
+def test_the_hub_is_told_each_field_it_left_out(billed: tuple[World, str, str]) -> None:
+    world, _, _ = billed
+    response = world.send("AcceptHubPayment", payment_reference="HUB-1", method="CASH")
+    [problem] = response.json()["problems"]
+    assert (problem["code"], problem["params"]) == (
+        "PAYMENT_DATA_MISSING",
+        {"fields": ["amount", "currency", "targets"]},
+    )
+
+
+@pytest.mark.rule("PAY-063")
+def test_money_that_moved_since_it_was_read_is_a_concurrent_change(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    [record] = world.do("ApplyPayment", account=account, amount="40.00", remainder="KEEP_UNAPPLIED")["records"]
+    seen = {"expected_version": record["version"]}
+    world.do("AllocatePayment", record=record["record"], targets=[_to(invoice, "10.00")], remainder="KEEP_UNAPPLIED")
+    again = {"record": record["record"], "targets": [_to(invoice, "10.00")], "remainder": "KEEP_UNAPPLIED"}
+    response = world.send("AllocatePayment", envelope=seen, **again)
+    assert (response.status_code, response.json()["code"]) == (409, "CONCURRENT_CHANGE")
