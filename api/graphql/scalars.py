@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from contextlib import suppress
 from typing import Any, Final, NewType
 
 import strawberry
@@ -13,6 +14,9 @@ from application.command import FIRST_DAY, LAST_DAY, is_day_in_bounds
 from domain.money import format_amount
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+#: RFC 3339: date, time with seconds, offset. A moment without its offset is none (PLT-073).
+_MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 #: A position of the event log.
 Position = NewType("Position", int)
@@ -32,10 +36,31 @@ def _date(value: Any) -> dt.date:
     raise ValueError(f"a date has the form YYYY-MM-DD, from {FIRST_DAY} to {LAST_DAY}")
 
 
+def _moment(value: Any) -> dt.datetime:
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        with suppress(OverflowError):
+            moment = dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
+            if is_day_in_bounds(moment.date()):
+                return moment
+    raise ValueError(
+        f"a moment has the form YYYY-MM-DDTHH:MM:SS with Z or an offset such as +02:00, from {FIRST_DAY} to {LAST_DAY}"
+    )
+
+
+def _shown_moment(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
 #: How the schema shows them.
 SCALARS: dict[object, ScalarDefinition] = {
     dt.date: strawberry.scalar(
         name="Date", description="Date (isoformat)", serialize=dt.date.isoformat, parse_value=_date
+    ),
+    dt.datetime: strawberry.scalar(
+        name="DateTime",
+        description="A moment (RFC 3339): shown in UTC with Z; taken with any offset, and never without one.",
+        serialize=_shown_moment,
+        parse_value=_moment,
     ),
     Position: strawberry.scalar(
         name="Position",

@@ -170,6 +170,38 @@ def test_a_moment_with_any_offset_is_converted(group: tuple[World, dict[str, str
     assert [one["extensions"]["code"] for one in early] == ["MEMBER_RECORD_NOT_FOUND"]
 
 
+@pytest.mark.rule("PLT-073")
+def test_a_moment_without_its_offset_is_none(group: tuple[World, dict[str, str]]) -> None:
+    """Neither a bare date nor a local time says when something was; as a variable or in the text of the query."""
+    world, names = group
+    token = world.system.issuer.token("ann", world.roles)
+
+    def codes(text: str, **variables: Any) -> set[str]:
+        answer = world.client.post(
+            "/v1/graphql", json={"query": text, "variables": variables}, headers={"Authorization": f"Bearer {token}"}
+        ).json()
+        return {one["extensions"]["code"] for one in answer.get("errors", [])}
+
+    wrong = (
+        "2025-01-01", "2025-01-01T12:30:00", "2025-01-01T12:30", "2025-01-01T12:30Z", "2025-01-01 12:30:00Z",
+        "20250101T123000Z", "2025-W01-3T12:30:00Z", "2025-02-30T12:30:00Z", "2025-01-01T25:00:00Z",
+        "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2025-01-01T12:30:00+0200", "now", "",
+    )  # fmt: skip
+    asked = 'query ($at: DateTime!) { modalPremiumHistory(memberRecord: "MR-1", asOf: $at) { totalCount } }'
+    for moment in wrong:
+        assert codes(asked, at=moment) == {"REQUEST_INVALID"}, moment
+        literal = f'{{ modalPremiumHistory(memberRecord: "MR-1", asOf: "{moment}") {{ totalCount }} }}'
+        assert codes(literal) == {"REQUEST_INVALID"}, moment
+    for moment in ("2025-01-01T12:30:00.123456Z", "2025-01-01t12:30:00z", "2025-01-01T12:30:00-00:00"):
+        assert codes(asked, at=moment) == set(), moment
+    for moment in (1735734600, True, None):
+        assert codes(asked, at=moment) == {"REQUEST_INVALID"}, moment
+    told = world.query(
+        "query ($a: String!) { billingAccount(number: $a) { balances { calculatedAt } } }", a=names["account"]
+    )
+    assert re.fullmatch(r"2025-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", told["billingAccount"]["balances"]["calculatedAt"])
+
+
 def test_a_total_that_cannot_be_kept_is_a_refusal() -> None:
     refusal = refusal_of(psycopg.errors.NumericValueOutOfRange("bigint out of range"))
     assert (refusal.status, refusal.code) == (400, "REQUEST_INVALID")
