@@ -20,7 +20,7 @@ from application.invoicing_start import earliest_effective_date_events
 from application.parameters import parameters_in_force
 from application.pricing import terms_of_accounts
 from application.products import with_terms_in_force
-from application.register import Directory, ItemRegister, PendingLetters, Placements
+from application.register import Directory, ItemRegister, PendingLetters
 from application.reprocessing import ReprocessingUnit, StillFailingError
 from application.setups import load_policy
 from application.tasks import close_tasks, overdue_roll_on
@@ -30,7 +30,7 @@ from domain.accounts.bill_type import BillType
 from domain.accounts.setup import SETUP, Routed, RoutingAttributes, Setup, SetupType, route
 from domain.calendar.frequency import Frequency
 from domain.calendar.periods import Period
-from domain.errors import Problem, Refusal, refuse
+from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.members.anyb_publication import changed_since, publish_anyb
 from domain.members.dead_letter import (
     CONFIGURATION_FAILURES,
@@ -41,6 +41,7 @@ from domain.members.dead_letter import (
     reasons_of,
 )
 from domain.members.decisions import decide, unpark
+from domain.members.forms import form_problems
 from domain.members.record import MEMBER_RECORD, MemberRecord, active_timeline
 from domain.members.requests import (
     NewMember,
@@ -338,7 +339,7 @@ class ApplyRenewal(TransactionMembers):
 class ApplyPremiumWaiver(TransactionMembers):
     """`end_date` is the first charged day (Policy), `last_waived_day` the last waived one (Claims); neither: open."""
 
-    source: WaiverSource
+    source: WaiverSource | None = None
     waiver_id: Identifier | None = None
     end_date: dt.date | None = None
     last_waived_day: dt.date | None = None
@@ -362,9 +363,12 @@ class ApplyPremiumWaiver(TransactionMembers):
     },
 )
 class EndPremiumWaiver(TransactionMembers):
-    """The effective date is the first charged day; equal to the waiver's start it voids it."""
+    """The effective date is the first charged day; equal to the waiver's start it voids it.
 
-    waiver_id: Identifier
+    `source` is who ends it, read from a stated `origin` when left out; with neither it is the source that granted it.
+    """
+
+    waiver_id: Identifier | None = None
     source: WaiverSource | None = None
 
 
@@ -408,7 +412,7 @@ class InstructRollOn(Command):
 class MoveMemberToIndividualDirect(TransactionMembers):
     """CONTINUATION or PORTABILITY; amounts carry over, or are those stated."""
 
-    type: Literal["CONTINUATION", "PORTABILITY"]
+    type: Literal["CONTINUATION", "PORTABILITY"] | None = None
     account: Identifier | None = None
     modality: Frequency | None = None
     amounts: Annotated[tuple[AmountPart, ...], Field(max_length=100)] = ()
@@ -490,7 +494,7 @@ def facts_of(
 ) -> TransactionFacts:
     """Everything a decision on the record may need, with the accounts concerned locked in ascending order."""
     setup = unit.load(SETUP, policy.setup_ref).state if policy.setup_ref else None
-    numbers = set(unit.port(Placements).accounts_of(member_record)) | set(further_accounts)
+    numbers = set(unit.load(MEMBER_RECORD, member_record).state.accounts) | set(further_accounts)
     if setup is not None:
         numbers |= {entry.account for entry in setup.entries if entry.counts and entry.account}
     unit.lock(*(f"account:{number}" for number in numbers))
@@ -567,12 +571,14 @@ def _premium_amount(part: AmountPart, currency: str, where: str, problems: list[
     return PremiumAmount(key, annual, sequences)
 
 
-def _decisions(parts: Sequence[RollOnDecisionPart], currency: str) -> tuple[RollOnDecision, ...]:
+def _decisions(
+    parts: Sequence[RollOnDecisionPart], currency: str, where: str = "/roll_on_decisions"
+) -> tuple[RollOnDecision, ...]:
     return tuple(
         RollOnDecision(
             part.transaction_id,
             part.action,
-            premium_amounts(part.amounts, currency, f"/decisions/{index}/amounts"),
+            premium_amounts(part.amounts, currency, f"{where}/{index}/amounts"),
             part.rolled_on_as,
         )
         for index, part in enumerate(parts)
@@ -691,7 +697,7 @@ def publish(
 ) -> Loaded[MemberRecord]:
     """Compare what is invoiced with what should be, on every account of the facts, and say what changed (PRM-123)."""
     record = member.state
-    concerned = {placement.account for placement in record.placements} | {one.account for one in record.anyb}
+    concerned = record.accounts
     invoiced: dict[str, list[InvoicedAmount]] = {}
     billed: dict[str, tuple[Period, ...]] = {}
     for number in concerned & facts.accounts.keys():
@@ -851,6 +857,18 @@ def _kept_for_later(command: TransactionMembers, unit: UnitOfWork, kind: Transac
     return dead_letter(unit, command, number, reasons_of((unknown,)))
 
 
+def _refuse_nameless(
+    command: TransactionMembers, unit: UnitOfWork, kind: str | None, amounts: Sequence[AmountPart] = (), **stated: Any
+) -> None:
+    """Refuse a message that names no record or no type with everything it lacks; its amounts are not read (PRM-003)."""
+    if command.member_record is not None and kind is not None:
+        return
+    keys = [ItemKey(one.coverage, one.plan, one.coverage_class, one.tier, one.sub_group) for one in amounts]
+    present = tuple(PremiumAmount(key, None if one.removed else 0) for key, one in zip(keys, amounts, strict=True))
+    request = _request(command, TransactionType.NEW_BUSINESS, unit, amounts=present, **stated)
+    refuse_if_any(form_problems(replace(request, type=kind)))
+
+
 def _of_record(
     command: TransactionMembers,
     unit: UnitOfWork,
@@ -860,6 +878,7 @@ def _of_record(
     further_accounts: Iterable[str] = (),
     **stated: Any,
 ) -> Outcome:
+    _refuse_nameless(command, unit, kind.value, amounts, **stated)
     kept = _kept_for_later(command, unit, kind)
     if kept is not None:
         return kept
@@ -949,10 +968,6 @@ def apply_renewal(command: ApplyRenewal, unit: UnitOfWork) -> Outcome:
 
 @handles(ApplyPremiumWaiver)
 def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outcome:
-    kept = _kept_for_later(command, unit, TransactionType.WAIVER_ADD)
-    if kept is not None:
-        return kept
-    member, _ = load_member(unit, command.member_record)
     until = command.end_date
     if command.last_waived_day is not None:
         until = command.last_waived_day + dt.timedelta(days=1)
@@ -968,6 +983,7 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
     others: list[dict[str, object]] = []
     if "dead_letter" in outcome.result:
         return outcome  # all or none: the others follow when the message is processed again
+    member, _ = load_member(unit, command.member_record)
     if command.classification == "IN_SCOPE" and _reaches_all_policies(command, unit):
         for other in unit.port(Directory).members_of_customer(member.state.customer_number):
             if other != member.identifier and _waivable(unit, other, command):
@@ -1002,8 +1018,20 @@ def end_premium_waiver(command: EndPremiumWaiver, unit: UnitOfWork) -> Outcome:
         unit,
         TransactionType.WAIVER_REMOVE,
         waiver_id=command.waiver_id,
-        waiver_source=command.source,
+        waiver_source=command.source or _granted_by(command, unit),
     )
+
+
+def _granted_by(command: EndPremiumWaiver, unit: UnitOfWork) -> WaiverSource | None:
+    """Who granted the waiver, for a message that does not say who ends it.
+
+    decision: PRM-091 lets the owning source end a waiver, and a message that names no other speaks for it.
+    """
+    if "origin" in command.model_fields_set or command.member_record is None:
+        return None
+    transactions = unit.load(MEMBER_RECORD, command.member_record).state.transactions
+    granted = (one for one in transactions if one.type is TransactionType.WAIVER_ADD)
+    return next((one.waiver_source for one in granted if one.waiver_id == command.waiver_id), None)
 
 
 @handles(InstructRollOn)
@@ -1011,13 +1039,36 @@ def instruct_roll_on(command: InstructRollOn, unit: UnitOfWork) -> Outcome:
     member, policy = load_member(unit, command.member_record)
     facts = facts_of(unit, policy.state, member.identifier)
     member = unit.load(MEMBER_RECORD, member.identifier)
-    events = instruct(member.state, _decisions(command.decisions, member.state.currency), facts)
+    events = instruct(member.state, _decisions(command.decisions, member.state.currency, "/decisions"), facts)
     after = apply_events(unit, member, events, facts)
-    return Outcome(transaction_result(after.state, command.decisions[0].transaction_id, after.version))
+    named = [one.transaction_id for one in command.decisions]
+    successors = [after.state.successor(one) for one in named]
+    told = transaction_result(after.state, named[0], after.version)
+    made = [one.version for one in successors if one is not None and one.version is not None]
+    return Outcome(
+        {
+            **told,
+            "premium_version": max(made, default=after.state.latest_version),
+            "decisions": [_decided(after.state, one) for one in named],
+        }
+    )
+
+
+def _decided(record: MemberRecord, transaction_id: str) -> dict[str, object]:
+    """What became of a backed-off transaction: its status, and the transaction in its place with its version."""
+    original, successor = record.transaction(transaction_id), record.successor(transaction_id)
+    return {
+        "transaction_id": transaction_id,
+        "status": original.status.value if original else None,
+        "rolled_on_as": successor.transaction_id if successor else None,
+        "premium_version": successor.version if successor else None,
+    }
 
 
 @handles(MoveMemberToIndividualDirect)
 def move_member(command: MoveMemberToIndividualDirect, unit: UnitOfWork) -> Outcome:
+    _refuse_nameless(command, unit, command.type, command.amounts)
+    assert command.type is not None
     account = None
     if command.account is not None:
         account = unit.port(Directory).resolve_account(command.account)
@@ -1044,19 +1095,29 @@ def _make_individual_direct(
 ) -> None:
     """An empty receiving account becomes individual direct, invoiced from the transition date (MEM-118, MEM-073)."""
     account = receiving.state
-    if account.bill_type not in (None, BillType.INDIVIDUAL_DIRECT):
+    member, _ = load_member(unit, command.member_record)
+    reasons = [
+        reason
+        for reason, wrong in (
+            ("STATUS", not account.active),
+            ("OWNER", account.owner != member.state.customer_number),
+            ("BILL_TYPE", account.bill_type not in (None, BillType.INDIVIDUAL_DIRECT)),
+            ("CURRENCY", account.currency != member.state.currency),
+        )
+        if wrong
+    ]
+    if reasons:
         raise refuse(
             "ACCOUNT_NOT_ELIGIBLE",
-            "the receiving account has another bill type",
+            "the receiving account is not one of the member for individual direct billing",
             pointer="/account",
-            reasons=["BILL_TYPE"],
+            reasons=reasons,
         )
     events: list[object] = []
     if account.bill_type is None:
         events.append(
             BillTypeAssigned(number=account.number, bill_type=BillType.INDIVIDUAL_DIRECT, allocation_mode=None)
         )
-    member, _ = load_member(unit, command.member_record)
     policy = member.state.master_policy
     if policy not in account.master_policies:
         effective = command.effective_date or unit.today()

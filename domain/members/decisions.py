@@ -393,9 +393,7 @@ def _of_its_waiver(unit: Unit, request: TransactionRequest, transaction: PolicyT
     asking = request.waiver_source or _SOURCE_OF_ORIGIN.get(transaction.origin)
     stranger = asking is not added.waiver_source
     if stranger and not unit.facts.waiver_override:
-        raise refuse(
-            "WAIVER_SOURCE_NOT_ALLOWED", "a waiver is ended by the source that granted it", pointer="/waiver_source"
-        )
+        raise refuse("WAIVER_SOURCE_NOT_ALLOWED", "a waiver is ended by the source that granted it", pointer="/source")
     return replace(transaction, waiver_source=added.waiver_source, coverages=added.coverages)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from domain.errors import Problem
 from domain.members.requests import TransactionRequest
+from domain.premium.sequences import registration_conflict
 from domain.premium.transactions import AmendmentKind, ItemKey, PremiumAmount, TransactionType
 
 STOP_OR_RESUME: Final = frozenset({AmendmentKind.STOP_BILLING, AmendmentKind.RESUME_BILLING})
@@ -29,6 +30,8 @@ _NEEDED: Final[dict[TransactionType, tuple[str, ...]]] = {
     TransactionType.INVOICING_MODALITY_CHANGE: ("account", "modality"),
     TransactionType.SEASONAL_UPDATE: ("account",),
 }
+#: Members that a message calls otherwise than the request.
+_NAMES: Final = {"waiver_source": "source"}
 _NEEDED_BY_KIND: Final[dict[AmendmentKind, tuple[str, ...]]] = {
     AmendmentKind.GENERAL: ("amounts",),
     AmendmentKind.CLASSIFICATION_CHANGE: ("amounts",),
@@ -63,7 +66,15 @@ def form_problems(request: TransactionRequest) -> list[Problem]:
 def _missing(name: str, kind: TransactionType | None) -> Problem:
     if name == "effective_date" and kind is TransactionType.EMPLOYMENT_CHANGE:
         return Problem("EFFECTIVE_DATE_MISSING", "an employment change needs an effective date", "/effective_date")
+    if name == "amounts" and kind is TransactionType.NEW_BUSINESS:
+        return _premium_missing("/amounts")
+    name = _NAMES.get(name, name)
     return Problem("TRANSACTION_INCOMPLETE", f"{name} is missing", f"/{name}", params={"field": name})
+
+
+def _premium_missing(pointer: str) -> Problem:
+    """A list-bill member record has a premium from its start (MEM-019)."""
+    return Problem("PREMIUM_MISSING", "a member record starts with an annual amount for each key", pointer)
 
 
 def _kind_problems(request: TransactionRequest) -> list[Problem]:
@@ -93,14 +104,12 @@ def _amount_problems(request: TransactionRequest, kind: TransactionType) -> list
     if kind is TransactionType.NEW_BUSINESS:
         for index, amount in enumerate(request.amounts):
             if amount.annual is None:
-                pointer = f"/amounts/{index}/annual"
-                params = {"field": "annual"}
-                problems.append(Problem("TRANSACTION_INCOMPLETE", "annual is missing", pointer, params=params))
+                problems.append(_premium_missing(f"/amounts/{index}/annual_amount"))
     return problems
 
 
 def amount_problems(amounts: Sequence[PremiumAmount], where: str = "/amounts") -> list[Problem]:
-    """Keys named twice (MEM-026), two amounts for one coverage (PRM-020), amounts below zero."""
+    """Keys named twice (MEM-026), two amounts for one coverage (PRM-020), amounts below zero, sequences (MEM-035)."""
     problems: list[Problem] = []
     keys: set[ItemKey] = set()
     coverages: set[str] = set()
@@ -112,7 +121,12 @@ def amount_problems(amounts: Sequence[PremiumAmount], where: str = "/amounts") -
         if amount.annual is not None:
             coverages.add(amount.key.coverage)
             if amount.annual < 0:
-                problems.append(Problem("REQUEST_INVALID", "an annual amount is not negative", f"{pointer}/annual"))
+                problems.append(
+                    Problem("REQUEST_INVALID", "an annual amount is not negative", f"{pointer}/annual_amount")
+                )
+        conflict = registration_conflict(amount.sequences)
+        if conflict is not None:
+            problems.append(Problem("SEQUENCE_CONFLICT", conflict, f"{pointer}/sequences"))
     return problems
 
 

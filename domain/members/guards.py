@@ -18,6 +18,7 @@ from domain.members.events import GroupOrigin
 from domain.members.placements import MOVES_TO_DIRECT, Placement, last_move, last_placement, placements_of
 from domain.members.record import MemberRecord, cancellation_in_force, terms_of
 from domain.members.requests import TransactionFacts
+from domain.premium.sequences import registration_conflict, sequences_after
 from domain.premium.timeline import OPEN_END, RunningWaiver, Timeline, build_timeline, order_key
 from domain.premium.transactions import (
     AmendmentKind,
@@ -131,6 +132,28 @@ def bounds_problems(transaction: PolicyTransaction, record: MemberRecord, facts:
 
 def guard_problems(transaction: PolicyTransaction, found: Circumstances, facts: TransactionFacts) -> list[Problem]:
     """Why the transaction may not take effect in these circumstances; empty when it may."""
+    return _cover_problems(transaction, found, facts) or _registration_problems(transaction, found, facts)
+
+
+def _registration_problems(
+    transaction: PolicyTransaction, found: Circumstances, facts: TransactionFacts
+) -> list[Problem]:
+    """Premium sequences that do not go with those of the item that go on (MEM-035)."""
+    segment = found.before.at(transaction.effective_date)
+    known = {} if segment is None else {one.key: one.sequences for one in segment.amounts}
+    if not facts.policy.terms.multiple_premium_sequences:
+        return []
+    problems = []
+    for index, one in enumerate(transaction.amounts):
+        after = sequences_after(known.get(one.key, ()), one, transaction.effective_date)
+        conflict = registration_conflict(after) if one.sequences else None
+        if conflict is not None:
+            problems.append(Problem("SEQUENCE_CONFLICT", conflict, f"/amounts/{index}/sequences"))
+    return problems
+
+
+def _cover_problems(transaction: PolicyTransaction, found: Circumstances, facts: TransactionFacts) -> list[Problem]:
+    """What the type asks of cover, stops, cancellations, placements and waivers on the date."""
     kind = transaction.type
     if kind in MOVES_TO_DIRECT:
         return _move_problems(transaction, found)
@@ -323,7 +346,7 @@ def _waiver_problems(transaction: PolicyTransaction, found: Circumstances, facts
             Problem(
                 "WAIVER_SOURCE_NOT_ALLOWED",
                 "the master policy takes its waivers from another source",
-                "/waiver_source",
+                "/source",
                 params={"source": terms.premium_waiver_source.value},
             )
         ]

@@ -218,6 +218,12 @@ class MemberRecord:
         return len(self.transactions) + 1
 
     @property
+    def accounts(self) -> frozenset[str]:
+        """Every account that bills or ever billed the record: it may still carry what a later message undid."""
+        placed = {one.account for one in self.transactions if one.account} | {one.account for one in self.placements}
+        return frozenset(placed | {one.account for one in self.anyb})
+
+    @property
     def is_cancelled(self) -> bool:
         """The stored state CANCELLED: a cancellation in force that no reinstatement ended (MEM-068)."""
         return cancellation_in_force(self.active_transactions) is not None
@@ -225,6 +231,10 @@ class MemberRecord:
     def transaction(self, transaction_id: str) -> PolicyTransaction | None:
         """A transaction of any status by its id."""
         return next((one for one in self.transactions if one.transaction_id == transaction_id), None)
+
+    def successor(self, transaction_id: str) -> PolicyTransaction | None:
+        """The rolled-on transaction in the place of a backed-off one (PRM-113)."""
+        return next((one for one in self.transactions if one.rolled_on_from == transaction_id), None)
 
     def receipt(self, transaction_id: str) -> Receipt | None:
         """The receipt of an accepted message."""

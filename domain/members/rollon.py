@@ -46,26 +46,26 @@ def decide_at_once(unit: Unit, backed_off: Iterable[str], decisions: Sequence[Ro
         raise refuse(
             "ROLL_ON_INCOMPLETE",
             "a decision is missing for a transaction that is backed off",
-            pointer="/decisions",
+            pointer="/roll_on_decisions",
             transactions=missing,
         )
-    _decide(unit, decisions)
+    _decide(unit, decisions, "/roll_on_decisions")
 
 
-def _decide(unit: Unit, decisions: Sequence[RollOnDecision]) -> None:
+def _decide(unit: Unit, decisions: Sequence[RollOnDecision], where: str = "/decisions") -> None:
     refuse_if_any(
         [
             problem
             for index, one in enumerate(decisions)
-            for problem in amount_problems(one.amounts, f"/decisions/{index}/amounts")
+            for problem in amount_problems(one.amounts, f"{where}/{index}/amounts")
         ]
     )
-    fresh = _fresh(unit.record, decisions)
+    fresh = _fresh(unit.record, decisions, where)
     if not fresh:
         return
     if not unit.record.is_roll_on_pending:
         raise refuse("NOT_ROLL_ON_PENDING", "the record awaits no roll-on decision")
-    refuse_if_any(_out_of_order(unit.record, fresh))
+    refuse_if_any(_out_of_order(unit.record, fresh, where))
     by_id = {one.transaction_id: one for one in fresh}
     for original in unit.record.backed_off:
         decision = by_id.get(original.transaction_id)
@@ -85,13 +85,13 @@ def _decide(unit: Unit, decisions: Sequence[RollOnDecision]) -> None:
         _complete(unit)
 
 
-def _fresh(record: MemberRecord, decisions: Sequence[RollOnDecision]) -> list[RollOnDecision]:
+def _fresh(record: MemberRecord, decisions: Sequence[RollOnDecision], where: str) -> list[RollOnDecision]:
     """The decisions not made before. Refuses those made otherwise, and those on what awaits none (PRM-117)."""
     problems: list[Problem] = []
     fresh: dict[str, RollOnDecision] = {}
     decided = {one.transaction_id: one for one in record.decided}
     for index, decision in enumerate(decisions):
-        pointer, found = f"/decisions/{index}", record.transaction(decision.transaction_id)
+        pointer, found = f"{where}/{index}", record.transaction(decision.transaction_id)
         known = decided.get(decision.transaction_id)
         twice = fresh.get(decision.transaction_id)
         if known is not None or (twice is not None and twice.content != decision.content):
@@ -120,7 +120,7 @@ def _fresh(record: MemberRecord, decisions: Sequence[RollOnDecision]) -> list[Ro
     return list(fresh.values())
 
 
-def _out_of_order(record: MemberRecord, decisions: Sequence[RollOnDecision]) -> list[Problem]:
+def _out_of_order(record: MemberRecord, decisions: Sequence[RollOnDecision], where: str) -> list[Problem]:
     """PRM-112: no roll-on while an earlier one is undecided and not decided along with it."""
     decided = {one.transaction_id: one for one in decisions}
     problems: list[Problem] = []
@@ -134,7 +134,7 @@ def _out_of_order(record: MemberRecord, decisions: Sequence[RollOnDecision]) -> 
                 Problem(
                     "ROLL_ON_OUT_OF_ORDER",
                     "an earlier transaction is still to be decided",
-                    f"/decisions/{decisions.index(decision)}",
+                    f"{where}/{decisions.index(decision)}",
                     params={"transaction_id": waiting.transaction_id, "undecided": undecided},
                 )
             )

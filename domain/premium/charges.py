@@ -205,9 +205,23 @@ def days_billed_in(timeline: Timeline, terms: AccountTerms, billing: Period) -> 
     if terms.allocation_mode is AllocationMode.INDIVIDUAL:
         # Without a deduction date in the item's period the payroll start decides, however late it is (INV-023).
         earliest = earliest or any(one.dates.start in billing for one in terms.payroll)
+        # The deduction date of an item may lie where the item's own days have a hole: in a lapse, or on the days of
+        # another modality. Whole modal periods have a charged day all the same.
+        for modality in _modalities_of(timeline, terms):
+            anchor, sticky = timeline.terms.anchor, terms.invoicing.sticky
+            first = min(first, period_at(anchor, modality, billing.start, sticky).start)
+            end = max(end, period_at(anchor, modality, billing.end - _DAY, sticky).end)
     if earliest and timeline.segments:
         first = min(first, timeline.segments[0].start)
     return first, end
+
+
+def _modalities_of(timeline: Timeline, terms: AccountTerms) -> frozenset[Frequency]:
+    """The modalities of a record on the account; none where its days cannot have a hole, being of one piece."""
+    if len(timeline.segments) == 1 and len(terms.modalities) < 2:
+        return frozenset()
+    own = {one.modality for one in timeline.segments if one.account == terms.account and one.modality is not None}
+    return terms.modalities | own
 
 
 def _kept_outside(

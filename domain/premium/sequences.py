@@ -18,9 +18,10 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from domain.money import half_up, half_up_ratio
-from domain.premium.transactions import PremiumSequence, SequenceHolder
+from domain.premium.transactions import PremiumAmount, PremiumSequence, SequenceHolder
 
 #: The sequence of an item key that has no other (PRM-050).
 SINGLE = PremiumSequence("1", 1, dt.date.min, (SequenceHolder("", 1, dt.date.min),))
@@ -68,6 +69,36 @@ def holdings_on(sequences: Sequence[PremiumSequence], day: dt.date) -> tuple[tup
         if annual > 0:
             found[sequence.root] = found.get(sequence.root, 0) + annual
     return tuple(found.items())
+
+
+def sequences_after(
+    former: tuple[PremiumSequence, ...], stated: PremiumAmount, day: dt.date
+) -> tuple[PremiumSequence, ...]:
+    """The sequences of an item key after an amount was stated for it from the day on (MEM-033).
+
+    A sequence goes on until a transaction states it, or its successor, anew. decision: those stated whose holders make
+    up the whole annual amount on the day are all there are from then on; what they do not name has ended (MEM-036).
+    """
+    whole = sum(annual for _, annual in holdings_on(stated.sequences, day)) == stated.annual
+    if not former or (whole and stated.sequences):
+        return stated.sequences
+    named = {one.root for one in stated.sequences} | {one.replaces for one in stated.sequences}
+    return (*(one for one in former if not {one.root, one.sequence_id} & named), *stated.sequences)
+
+
+def registration_conflict(sequences: Sequence[PremiumSequence]) -> str | None:
+    """What forbids to register these sequences of one item together, None when nothing does (MEM-035).
+
+    A holder missing on a charged day is found with the charges (PRM-047).
+    """
+    for one in sequences:
+        if one.end is not None and one.end <= one.effective:
+            return f"sequence {one.sequence_id} ends before it begins"
+    ordered = sorted(sequences, key=lambda one: (one.number, one.effective))
+    for before, after in pairwise(ordered):
+        if before.number == after.number and (before.end is None or after.effective < before.end):
+            return f"sequences {before.sequence_id} and {after.sequence_id} have the number {after.number} on one day"
+    return None
 
 
 def holder_changes(sequences: Iterable[PremiumSequence], first: dt.date, end: dt.date) -> list[dt.date]:

@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from domain.calendar.frequency import Frequency
+from domain.premium.sequences import sequences_after
 from domain.premium.transactions import (
     AmendmentKind,
     ItemKey,
     PolicyTransaction,
-    PremiumAmount,
     PremiumSequence,
     TransactionType,
     WaiverSource,
@@ -418,7 +418,7 @@ class _State:
     def _state_amounts(self, transaction: PolicyTransaction) -> None:
         if not transaction.amounts:
             return
-        self.amounts = _stated(self.amounts, transaction.amounts, transaction.transaction_id)
+        self.amounts = _stated(self.amounts, transaction)
         if self.stops and self.stops[0].since == transaction.effective_date:
             # "In force on the stop date" is what the whole day gives, whichever of its transactions came first.
             self.resumable = self.amounts
@@ -483,22 +483,24 @@ def _ends(removal: PolicyTransaction, waiver: RunningWaiver) -> bool:
     return same_source and (not removal.coverages or removal.coverages == waiver.coverages)
 
 
-def _stated(
-    amounts: tuple[CoverageAmount, ...], stated: Sequence[PremiumAmount], source: str
-) -> tuple[CoverageAmount, ...]:
+def _stated(amounts: tuple[CoverageAmount, ...], transaction: PolicyTransaction) -> tuple[CoverageAmount, ...]:
     """The amounts after those stated: a key takes the place of the coverage's former key, None takes it away.
 
-    There is at most one item key per coverage and day (PRM-020); keys not named keep theirs (PRM-061).
+    There is at most one item key per coverage and day (PRM-020); keys not named keep theirs (PRM-061), and so do
+    premium sequences.
     """
     by_coverage = {one.key.coverage: one for one in amounts}
-    for one in stated:
+    for one in transaction.amounts:
         if one.annual is None:
             known = by_coverage.get(one.key.coverage)
             if known is not None and known.key == one.key:
                 del by_coverage[one.key.coverage]
-    for one in stated:
+    for one in transaction.amounts:
         if one.annual is not None:
-            by_coverage[one.key.coverage] = CoverageAmount(one.key, one.annual, one.sequences, source)
+            known = by_coverage.get(one.key.coverage)
+            former = known.sequences if known is not None and known.key == one.key else ()
+            sequences = sequences_after(former, one, transaction.effective_date)
+            by_coverage[one.key.coverage] = CoverageAmount(one.key, one.annual, sequences, transaction.transaction_id)
     return tuple(sorted(by_coverage.values(), key=attrgetter("key")))
 
 

@@ -157,6 +157,13 @@ def test_a_move_names_everything_that_is_missing(world: World) -> None:
     direct = individual_account(world)
     yearly = {"type": "CONTINUATION", "account": direct, "modality": "ANNUAL"}
     assert told("MoveMemberToIndividualDirect", world, "MR-1", "2025-04-16", **yearly) == ["MODALITY_NOT_ALLOWED"]
+    wrong = world.send(
+        "MoveMemberToIndividualDirect", transaction_id="M-1", member_record="MR-1", effective_date="2025-04-16",
+        type="CONTINUATION", account=world.account("C-1", currency="CAD"), modality="MONTHLY",
+    ).json()  # fmt: skip
+    assert (wrong["code"], wrong["problems"][0]["params"]) == (
+        "ACCOUNT_NOT_ELIGIBLE", {"reasons": ["OWNER", "CURRENCY"]},
+    )  # fmt: skip
     other = {"type": "CONTINUATION", "account": "ID999", "modality": "MONTHLY"}
     unknown = told("MoveMemberToIndividualDirect", world, "MR-1", "2025-04-16", **other)
     assert unknown == ["BILLING_ACCOUNT_NOT_FOUND"]
@@ -219,8 +226,17 @@ def test_what_a_new_member_states_must_agree(world: World) -> None:
     assert early == ["OUTSIDE_PRODUCT_DATES"]
     bare = world.send("ApplyNewBusiness", master_policy=policy).json()["problems"]
     assert {(one["code"], one["pointer"]) for one in bare} == {
+        *(("TRANSACTION_INCOMPLETE", f"/{name}") for name in ("transaction_id", "member_record", "effective_date")),
+        ("PREMIUM_MISSING", "/amounts"),
+    }
+    nameless = world.send("ApplyAmendment").json()["problems"]
+    assert {(one["code"], one["pointer"]) for one in nameless} == {
         ("TRANSACTION_INCOMPLETE", f"/{name}")
         for name in ("transaction_id", "member_record", "effective_date", "amounts")
+    }
+    typeless = world.send("MoveMemberToIndividualDirect", member_record="MR-1").json()["problems"]
+    assert {(one["code"], one["pointer"]) for one in typeless} == {
+        ("TRANSACTION_INCOMPLETE", f"/{name}") for name in ("transaction_id", "type", "effective_date")
     }
     world.member(policy, "MR-3", amounts=[{"coverage": "LIFE", "monthly_amount": "83.33"}])
     [charge] = charge_items(world, "MR-3", account, "2025-01-01", "2025-01-31")

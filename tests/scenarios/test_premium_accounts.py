@@ -184,6 +184,54 @@ def test_a_premium_is_split_over_its_sequences_and_corrected_each_for_itself(wor
     world.check(account)
 
 
+@pytest.mark.rule("PRM-050", "PRM-052", "MEM-033", "MEM-036")
+def test_a_sequence_goes_on_until_it_is_stated_anew(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    both = [_sequence(1, "600.00"), _sequence(2, "600.00")]
+    world.member(policy, "MR-1", amounts=life("1200.00", sequences=both))
+    invoiced(world, account, 6)
+    third = [_sequence(3, "600.00", "2025-04-11")]
+    given("ApplyAmendment", world, "MR-1", "2025-04-11", amounts=life("1800.00", sequences=third))
+    assert {one["sequence"]: one["amount"]["amount"] for one in _in_period(world, "2025-04-01")} == {
+        "S1": "-0.68", "S2": "-0.68", "S3": "32.87",
+    }  # fmt: skip
+    given("ApplyAmendment", world, "MR-1", "2025-05-01", amounts=life("2160.00"))
+    assert {one["sequence"]: one["corrected"]["amount"] for one in _in_period(world, "2025-05-01")} == {
+        "S1": "60.00", "S2": "60.00", "S3": "60.00",
+    }  # fmt: skip
+    whole = [_sequence(1, "1440.00")]  # makes up the whole annual amount: the others have ended
+    given("ApplyAmendment", world, "MR-1", "2025-06-01", amounts=life("1440.00", sequences=whole))
+    assert {one["sequence"]: one["corrected"]["amount"] for one in _in_period(world, "2025-06-01")} == {
+        "S1": "120.00", "S2": "0.00",
+    }  # fmt: skip
+    assert anyb(world, "MR-1") == "131.51"  # 31.51 + 80.00 + 20.00
+    world.check(account)
+
+
+def _in_period(world: World, start: str) -> list[dict[str, Any]]:
+    return [one for one in anyb_items(world, "MR-1") if one["modalStart"] == start]
+
+
+@pytest.mark.rule("MEM-035")
+def test_sequences_of_one_number_do_not_overlap(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    world.member(policy, "MR-1", amounts=life("1200.00", sequences=[_sequence(1, "600.00"), _sequence(2, "600.00")]))
+    twin = {**_sequence(1, "600.00"), "sequence_id": "X1"}
+    stated = life("1200.00", sequences=[_sequence(1, "600.00"), twin])
+    assert told("ApplyAmendment", world, "MR-1", "2025-02-01", amounts=stated) == ["SEQUENCE_CONFLICT"]
+    assert told("ApplyAmendment", world, "MR-1", "2025-02-01", amounts=life("1500.00", sequences=[twin])) == [
+        "SEQUENCE_CONFLICT"
+    ]
+    ended = {**_sequence(3, "600.00"), "end_date": "2025-01-01"}
+    assert told("ApplyAmendment", world, "MR-1", "2025-02-01", amounts=life("1800.00", sequences=[ended])) == [
+        "SEQUENCE_CONFLICT"
+    ]
+    heir = {**twin, "replaces_sequence_id": "S1"}
+    assert given("ApplyAmendment", world, "MR-1", "2025-02-01", amounts=life("1500.00", sequences=[heir]))
+
+
 @pytest.mark.rule("PRM-053", "PRM-054", "PRM-E16")
 def test_a_change_of_holders_alone_cuts_the_shares_and_not_the_whole(world: World) -> None:
     world.on("2024-12-20")

@@ -47,12 +47,16 @@ def test_backed_off_amendments_are_rolled_on_in_order_and_billed_once(world: Wor
     assert world.refused("InstructRollOn", member_record="MR-1", decisions=alone)[1] == ["ROLL_ON_OUT_OF_ORDER"]
     first = decide(world, "MR-1", ("MR-1/4", "ROLL_ON", "1380.00"))
     assert (first["roll_on_pending"], versions(world, "MR-1")[5]) == (True, "PENDING")
-    decide(world, "MR-1", ("MR-1/7", "ROLL_ON", "1500.00"))
+    last = decide(world, "MR-1", ("MR-1/7", "ROLL_ON", "1500.00"))
+    assert [(one["premium_version"], one["decisions"]) for one in (first, last)] == [
+        (5, [_rolled_on("MR-1/4", 5)]), (6, [_rolled_on("MR-1/7", 6)]),
+    ]  # fmt: skip
     assert versions(world, "MR-1") == {**dict.fromkeys(range(1, 6), "INACTIVE"), 6: "ACTIVE"}
     months = {f"2025-0{month}-01": "5.00" for month in range(3, 9)}
     assert anyb_by_period(world, "MR-1") == months
     assert anyb(world, "MR-1") == "30.00"
-    decide(world, "MR-1", ("MR-1/7", "ROLL_ON", "1500.00"))  # delivered again
+    again = decide(world, "MR-1", ("MR-1/7", "ROLL_ON", "1500.00"))  # delivered again
+    assert {**again, "version": last["version"]} == last
     assert len(versions(world, "MR-1")) == 6
     other = decisions_of(("MR-1/7", "DROP", None))
     assert world.refused("InstructRollOn", member_record="MR-1", decisions=other)[1] == ["ALREADY_DECIDED"]
@@ -61,6 +65,44 @@ def test_backed_off_amendments_are_rolled_on_in_order_and_billed_once(world: Wor
     assert statuses(world, "MR-3")["MR-3/7"] == "DROPPED"
     assert (anyb(world, "MR-2"), anyb(world, "MR-3")) == ("10.00", "-40.00")
     world.check(account)
+
+
+@pytest.mark.rule("PRM-121", "PRM-122", "PRM-129")
+@pytest.mark.parametrize("day", ["2025-01-01", "2025-03-01"])
+def test_what_an_account_billed_is_credited_when_the_move_to_it_is_undone(world: World, day: str) -> None:
+    """A cancellation dated before the move makes it ineffective: the record was never on the individual account."""
+    world.on("2024-12-20")
+    account, policy = world.group()
+    for member in ("MR-1", "MR-2"):
+        world.member(policy, member)
+    invoiced(world, account, 4)
+    direct = individual_account(world)
+    given(
+        "MoveMemberToIndividualDirect", world, "MR-1", "2025-04-01",
+        type="PORTABILITY", account=direct, modality="MONTHLY", transaction_id="M-1",
+    )  # fmt: skip
+    invoiced(world, direct, 2)
+    cancelled = given("ApplyCancellation", world, "MR-1", day)
+    assert statuses(world, "MR-1")["M-1"] == "INEFFECTIVE"
+    group = "-400.00" if day == "2025-01-01" else "-200.00"
+    assert anyb_by_account(cancelled) == {account: group, direct: "-200.00"}
+    credited = world.do("GenerateInvoice", account=direct, confirmed=True)
+    assert credited["billed"]["amount"] == "-200.00"
+    assert anyb(world, "MR-1") == group
+    given("RescindCancellation", world, "MR-1", day)
+    assert anyb(world, "MR-1") == "0.00"
+    world.check(account)
+    world.check(direct)
+
+
+def _rolled_on(transaction: str, version: int) -> dict[str, Any]:
+    successor = f"{transaction}/rolled-on"
+    return {
+        "transaction_id": transaction,
+        "status": "ROLLED_ON",
+        "rolled_on_as": successor,
+        "premium_version": version,
+    }
 
 
 @pytest.mark.rule("PRM-106", "PRM-E12", "MEM-131")

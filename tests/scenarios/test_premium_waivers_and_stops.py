@@ -158,7 +158,12 @@ def test_only_the_source_that_grants_waivers_ends_them_and_an_end_on_the_start_v
     waive(world, "MR-1", "2025-02-01", transaction_id="W-1")
     stranger = {"waiver_id": "W-1", "source": "POLICY", "roles": ("POL",)}
     assert told("EndPremiumWaiver", world, "MR-1", "2025-02-11", **stranger) == ["WAIVER_SOURCE_NOT_ALLOWED"]
+    for unnamed in ({"origin": "POLICY"}, {"origin": "BILLING"}):
+        stated = {"waiver_id": "W-1", "roles": ("POL",), **unnamed}
+        assert told("EndPremiumWaiver", world, "MR-1", "2025-02-11", **stated) == ["WAIVER_SOURCE_NOT_ALLOWED"]
     assert net(world, "MR-1", account, "2025-02-01", "2025-02-28") == ["0.00"]
+    given("EndPremiumWaiver", world, "MR-1", "2025-02-15", waiver_id="W-1", roles=("POL",))  # names no other source
+    assert net(world, "MR-1", account, "2025-02-01", "2025-02-28") == ["46.03"]
     given("EndPremiumWaiver", world, "MR-1", "2025-02-01", **end)
     assert net(world, "MR-1", account, "2025-02-01", "2025-02-28") == ["100.00"]
     assert [one["state"] for one in shown(world, "MR-1")] == ["VOID"]

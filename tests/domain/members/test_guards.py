@@ -11,7 +11,7 @@ from domain.errors import Refusal
 from domain.members.decisions import decide
 from domain.members.events import GroupOrigin, MemberPremiumStarted
 from domain.members.requests import NewMember, TransactionRequest
-from domain.premium.transactions import AmendmentKind, ItemKey, Origin, TransactionType, WaiverSource
+from domain.premium.transactions import AmendmentKind, ItemKey, Origin, PremiumAmount, TransactionType, WaiverSource
 from tests.domain.members.story import (
     LIFE,
     Group,
@@ -53,8 +53,7 @@ def test_every_missing_field_is_named() -> None:
 @pytest.mark.parametrize(
     ("kind", "stated", "missing"),
     [
-        (T.NEW_BUSINESS, {}, ["member", "amounts"]),
-        (T.NEW_BUSINESS, {"member": WHO, "amounts": (amount(None),)}, ["annual"]),
+        (T.NEW_BUSINESS, {"amounts": (amount("1200.00"),)}, ["member"]),
         (T.AMENDMENT, {}, ["kinds"]),
         (T.AMENDMENT, {"kinds": GENERAL}, ["amounts"]),
         (T.AMENDMENT, {"kinds": (AmendmentKind.CLASSIFICATION_CHANGE,)}, ["amounts"]),
@@ -62,7 +61,7 @@ def test_every_missing_field_is_named() -> None:
         (T.AMENDMENT, {"kinds": (AmendmentKind.STOP_BILLING,)}, ["nonforfeiture"]),
         (T.AMENDMENT, {"kinds": (AmendmentKind.RESUME_BILLING,)}, ["reason"]),
         (T.RENEWAL, {}, ["amounts"]),
-        (T.WAIVER_ADD, {}, ["waiver_source"]),
+        (T.WAIVER_ADD, {}, ["source"]),
         (T.WAIVER_REMOVE, {}, ["waiver_id"]),
         (T.EMPLOYMENT_CHANGE, {}, ["location"]),
         (T.INVOICING_MODALITY_CHANGE, {}, ["account", "modality"]),
@@ -75,6 +74,14 @@ def test_every_type_names_what_it_needs(kind: T, stated: dict[str, Any], missing
         member.send(kind, "03-01", **stated)
     assert [one.code for one in refusal.value.problems] == ["TRANSACTION_INCOMPLETE"] * len(missing)
     assert [one.params["field"] for one in refusal.value.problems] == missing
+
+
+@pytest.mark.rule("MEM-019")
+@pytest.mark.parametrize(("amounts", "pointer"), [((), "/amounts"), ((amount(None),), "/amounts/0/annual_amount")])
+def test_a_record_starts_with_a_premium(amounts: tuple[PremiumAmount, ...], pointer: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        Member(Group()).send(T.NEW_BUSINESS, "03-01", member=WHO, amounts=amounts)
+    assert [(one.code, one.pointer) for one in refusal.value.problems] == [("PREMIUM_MISSING", pointer)]
 
 
 @pytest.mark.rule("PRM-001")

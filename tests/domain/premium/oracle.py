@@ -17,6 +17,7 @@ from domain.premium.transactions import (
     AmendmentKind,
     ItemKey,
     PolicyTransaction,
+    PremiumAmount,
     PremiumSequence,
     TransactionStatus,
     TransactionType,
@@ -242,8 +243,23 @@ def amounts_after(past: list[PolicyTransaction]) -> dict[str, Held]:
                 del amounts[stated.key.coverage]
         for stated in last.amounts:
             if stated.annual is not None:
-                amounts[stated.key.coverage] = Held(stated.key, stated.annual, stated.sequences)
+                known = amounts.get(stated.key.coverage)
+                former = known.sequences if known is not None and known.item == stated.key else ()
+                sequences = split_after(former, stated, last.effective_date)
+                amounts[stated.key.coverage] = Held(stated.key, stated.annual, sequences)
     return amounts
+
+
+def split_after(
+    former: tuple[PremiumSequence, ...], stated: PremiumAmount, day: dt.date
+) -> tuple[PremiumSequence, ...]:
+    """The sequences that go on, and those stated: only these when they make up the annual amount (MEM-033)."""
+    if stated.sequences and sum(holders_on(stated.sequences, day).values()) == stated.annual:
+        return stated.sequences
+    taken = {one.lineage or one.replaces or one.sequence_id for one in stated.sequences}
+    taken |= {one.replaces for one in stated.sequences if one.replaces}
+    left = [one for one in former if (one.lineage or one.replaces or one.sequence_id) not in taken]
+    return tuple(one for one in left if one.sequence_id not in taken) + stated.sequences
 
 
 def waives(past: list[PolicyTransaction], waiver: PolicyTransaction, coverage: str, day: dt.date) -> bool:

@@ -4,7 +4,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Refusal
@@ -144,6 +144,7 @@ def test_a_change_costs_what_it_changed_and_gives_what_a_full_comparison_gives(s
 @pytest.mark.rule("INV-020", "INV-022")
 @settings(max_examples=100, deadline=None)
 @given(seed=SEEDS)
+@example(seed=3671)  # the deduction date lies on days of another modality
 def test_every_charge_is_billed_in_exactly_its_billing_period(seed: int) -> None:
     case = random_case(random.Random(seed))
     timeline = build_timeline(case.transactions, case.terms)
