@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 import strawberry
+import structlog
 
 from api.graphql.accounts import (
     BillingAccount,
@@ -26,6 +26,7 @@ from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, money
+from api.graphql.sight import visible_accounts
 from application.accounts import try_schedule
 from application.calendars import INSTALLATION
 from application.register import Directory
@@ -52,7 +53,7 @@ from domain.invoices.invoice import INVOICE, InvoiceInitialised
 from projections.register.reads import ACCOUNTS_ON_CALENDAR
 
 _DAY = dt.timedelta(days=1)
-_logger: Final = logging.getLogger(__name__)
+log: Final = structlog.get_logger("rollon.api")
 #: An account number of ours or of an older system.
 _NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,39}")
 #: Periods of a preview unless told otherwise, and at most.
@@ -524,7 +525,10 @@ class CalendarQueries:
             if available_on is None or plan.status_on(available_on) == "AVAILABLE"
         ]
 
-    @read("installment.view", "The installments of an account by due date, then number.")
+    @read(
+        "installment.view",
+        "The installments of an account by due date, then number; who read them is recorded (CAL-139).",
+    )
     def installment_schedule(
         self,
         info: strawberry.Info,
@@ -539,12 +543,11 @@ class CalendarQueries:
         if not _NUMBER.fullmatch(account.strip()):
             raise refuse("REQUEST_INVALID", "an account number", pointer="/account")
         found_account = resolve_account(info.context, account)
-        if found_account is None:
+        if found_account is None or found_account not in visible_accounts(info.context, [found_account]):
             raise refuse("ENTITY_NOT_FOUND", "there is no such account", pointer="/account")
         number = found_account
         currency = _account(info.context, number).currency
         loaded = info.context.state(INSTALLMENT_SCHEDULES, number)
-        _logger.info("installment schedule read", extra={"account": number})
         lines = [] if loaded is None else list(loaded.state.by_number.values())
         found = sorted(
             (
@@ -558,7 +561,7 @@ class CalendarQueries:
             key=lambda one: (one.component.due_date, one.component.number),
         )
         name = f"installments {number} {state} {product} {due_from} {due_to}"
-        return page_of(
+        shown = page_of(
             found,
             name,
             first,
@@ -579,3 +582,5 @@ class CalendarQueries:
                 invoice=one.invoice,
             ),
         )
+        log.info("installment_schedule_read", account=number, client=info.context.principal.client)
+        return shown

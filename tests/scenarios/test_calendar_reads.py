@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.scenarios.conftest import World
 
@@ -61,3 +62,38 @@ def test_plan_and_installment_reads_are_refused_one_by_one(world: World) -> None
         assert _answer(world, text % "")[1] == {"REQUEST_INVALID"}
     assert _answer(world, schedule % "no such number")[1] == {"REQUEST_INVALID"}
     assert _answer(world, "{ paymentPlan { code } }")[1] == {"REQUEST_INVALID"}
+    assert _answer(world, "{ installmentSchedule { totalCount } }")[1] == {"REQUEST_INVALID"}
+
+
+@pytest.mark.rule("CAL-139")
+def test_a_schedule_read_is_recorded_when_something_was_delivered(world: World) -> None:
+    world.calendar()
+    account = world.account(world.sponsor())
+    schedule = '{ installmentSchedule(account: "%s", first: %d) { totalCount } }'
+
+    def recorded(number: str, first: int = 50, *roles: str) -> list[dict[str, Any]]:
+        with structlog.testing.capture_logs() as lines:
+            _answer(world, schedule % (number, first), *roles)
+        return [dict(line) for line in lines if line["event"] == "installment_schedule_read"]
+
+    [line] = recorded(account.lower())
+    assert (line["account"], line["client"], line["log_level"]) == (account, "sandbox", "info")
+    for refused in ((account, 50, "HUB"), ("LB000000026",), ("no such number",), (account, 0)):
+        assert recorded(*refused) == []
+
+
+@pytest.mark.rule("CAL-139", "PLT-033")
+def test_within_a_scope_a_foreign_schedule_is_as_unknown_as_one_that_is_not_there(world: World) -> None:
+    world.calendar()
+    own, foreign = (world.account(world.sponsor(reference)) for reference in ("C-1", "C-2"))
+    token = world.system.issuer.token("sue", ("BOF",), scope_nodes=("C-1",))
+
+    def codes(number: str) -> set[str]:
+        text = "query ($a: String!) { installmentSchedule(account: $a) { totalCount } }"
+        body, headers = {"query": text, "variables": {"a": number}}, {"Authorization": f"Bearer {token}"}
+        answer = world.client.post("/v1/graphql", json=body, headers=headers).json()
+        return {error["extensions"]["code"] for error in answer.get("errors", ())}
+
+    assert codes(own) == set()
+    assert codes(foreign) == codes("LB000000099") == {"ENTITY_NOT_FOUND"}
+    assert codes("no such number") == {"REQUEST_INVALID"}
