@@ -52,6 +52,7 @@ from domain.accounts.lifecycle import (
 from domain.accounts.numbering import NumberClass, account_number, normalised, number_class
 from domain.calendar.billing_calendars import assignable, calendar_of_new_account
 from domain.calendar.frequency import Frequency
+from domain.calendar.installment_schedules import INSTALLMENT_SCHEDULES, has_products_from
 from domain.calendar.invoicing_start import InvoicingStart, manual_start_problems
 from domain.calendar.periods import InvoicingGrid
 from domain.calendar.schedule import DueDayMode, GenerationOption, TimeUnit, Timing
@@ -632,7 +633,8 @@ def close_billing_account(command: CloseBillingAccount, unit: UnitOfWork) -> Out
     totals = unit.port(ItemRegister).totals(account.identifier)
     directory = unit.port(Directory)
     facts = ClosingFacts(
-        active_products=unit.port(Placements).has_members_from(account.identifier, today),
+        active_products=unit.port(Placements).has_members_from(account.identifier, today)
+        or has_products_from(unit.load(INSTALLMENT_SCHEDULES, account.identifier).state, today),
         open_invoices=any(
             row.collectible_due > 0 for row in unit.port(ItemRegister).live_invoices(account.identifier, open_only=True)
         ),

@@ -8,10 +8,11 @@ account's lock makes its processes run one after another; a second process on th
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -46,19 +47,30 @@ from domain.balances.statement import (
     statement,
 )
 from domain.calendar.billing_calendars import BILLING_CALENDARS
-from domain.calendar.business_calendar import BusinessDayRule
+from domain.calendar.business_calendar import BusinessCalendar, BusinessDayRule
 from domain.calendar.due_dates import DueDate, final_due_date
 from domain.calendar.generation import due_for_generation, generation_date, is_late
+from domain.calendar.installment_schedules import (
+    INSTALLMENT_SCHEDULES,
+    Installment,
+    InstallmentState,
+    bill,
+    replacements,
+    supersede,
+)
+from domain.calendar.installments import anniversary_date
 from domain.calendar.periods import Period
 from domain.customers.customer import CUSTOMER
 from domain.errors import refuse, refuse_if_any
 from domain.invoices.billing import LineCollector, billed_amounts
+from domain.invoices.installment_lines import installment_columns, installment_due_date, installments_period
 from domain.invoices.invoice import (
     INVOICE,
     AnybConsumed,
     GenerationSource,
     Invoice,
     InvoiceBalancesCalculated,
+    InvoiceBasis,
     InvoiceDiscarded,
     InvoiceInitialised,
     InvoiceIssued,
@@ -70,7 +82,7 @@ from domain.invoices.invoice import (
     regeneration_problems,
     runtime_status,
 )
-from domain.invoices.lines import LineChunk, LineTerms
+from domain.invoices.lines import LineChunk, LineColumns, LineTerms
 from domain.invoices.target import check_invoicing, check_requested, not_next, target_period
 from domain.members.events import MemberAnybChanged
 from domain.members.record import MEMBER_RECORD, MemberRecord, active_timeline
@@ -88,6 +100,7 @@ from domain.premium.explanation import LocationLine, location_lines
 from domain.premium.timeline import Timeline
 from domain.products.master_policy import MASTER_POLICY, MasterPolicy
 
+_logger: Final = logging.getLogger(__name__)
 #: Members priced at a time: bounds the memory of a generation whatever the size of the group.
 MEMBERS_AT_A_TIME = 2_000
 #: How far before a period the placement of a member still charged in it may have ended.
@@ -221,10 +234,24 @@ def regenerate_invoice(command: RegenerateInvoice, unit: UnitOfWork) -> Outcome:
     discarded = unit.load(INVOICE, command.invoice)
     refuse_if_any(regeneration_problems(discarded.state))
     check(unit, account.state)
+    if discarded.state.basis is InvoiceBasis.INSTALLMENTS:
+        outcome = _regenerate_installments(unit, account.state, discarded.state)
+    else:
+        outcome = _regenerate_period(unit, account.state, discarded.state)
+    if "invoice" in outcome.result:
+        replaced = InvoiceRegenerated(
+            number=command.invoice, account=account.identifier, replaced_by=str(outcome.result["invoice"])
+        )
+        unit.append(INVOICE, command.invoice, [replaced])
+    return outcome
+
+
+def _regenerate_period(unit: UnitOfWork, account: Account, discarded: Invoice) -> Outcome:
+    """Bill a discarded invoice's period again; discarded periods come earliest first (INV-140, INV-141)."""
     earlier = [
         record.start
-        for record in account.state.periods.values()
-        if record.status is PeriodStatus.DISCARDED and record.start < discarded.state.period_start
+        for record in account.periods.values()
+        if record.status is PeriodStatus.DISCARDED and record.start < discarded.period_start
     ]
     if earlier:
         raise refuse(
@@ -232,16 +259,10 @@ def regenerate_invoice(command: RegenerateInvoice, unit: UnitOfWork) -> Outcome:
             "an earlier discarded period is regenerated first",
             period_start=min(earlier).isoformat(),
         )
-    record = account.state.periods.get(discarded.state.period_start)
+    record = account.periods.get(discarded.period_start)
     if record is None or record.status is not PeriodStatus.DISCARDED:
-        raise refuse("PERIOD_ALREADY_INVOICED", "the period has a live invoice", entity=command.invoice)
-    outcome = issue(unit, account.state, [period_of(record)], GenerationSource.MANUAL, regenerates=command.invoice)
-    if "invoice" in outcome.result:
-        replaced = InvoiceRegenerated(
-            number=command.invoice, account=account.identifier, replaced_by=str(outcome.result["invoice"])
-        )
-        unit.append(INVOICE, command.invoice, [replaced])
-    return outcome
+        raise refuse("PERIOD_ALREADY_INVOICED", "the period has a live invoice", entity=discarded.number)
+    return issue(unit, account, [period_of(record)], GenerationSource.MANUAL, regenerates=discarded.number)
 
 
 def check(unit: UnitOfWork, account: Account) -> None:
@@ -257,6 +278,7 @@ def check(unit: UnitOfWork, account: Account) -> None:
 class Priced:
     """What pricing the account's members gave: lines, who had unbilled differences, and whether anybody is in force."""
 
+    terms: AccountTerms
     collector: LineCollector
     consumed: list[str]
     consumed_total: int
@@ -298,7 +320,7 @@ def price(unit: UnitOfWork, account: Account, terms: AccountTerms, period: Perio
     open_members = set(register.members_with_anyb(account.number))
     first = dt.date.min if period.start == account.earliest_day else period.start - _LOOK_BACK
     placed = unit.port(Placements).members_on(account.number, first, period.end)
-    priced = Priced(LineCollector(period), [], 0, False)
+    priced = Priced(terms, LineCollector(period), [], 0, False)
     for portion in members_of(unit, sorted({*placed, *open_members})):
         numbers = [one.record.number for one in portion]
         kept = _billing_starts(unit, account.number, numbers, period.start)
@@ -372,6 +394,36 @@ def issue(
         return _skip(unit, account, period)
     today = unit.today(account.time_zone)
     due, generated_from, late = _dates(unit, account, period, today)
+    header = Header(InvoiceBasis.PERIOD, period, due, generated_from, late, source, regenerates)
+    number, total_due = _produce(unit, account, header, columns, priced)
+    republish(unit, account.number, _carried_elsewhere(unit, account.number, number, period), terms)
+    return Outcome(_result(unit, number, total_due, account))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is decided of an invoice before it gets a number."""
+
+    basis: InvoiceBasis
+    period: Period
+    due: DueDate
+    generation_date: dt.date
+    late: bool
+    source: GenerationSource
+    regenerates: str | None = None
+
+
+def _produce(
+    unit: UnitOfWork, account: Account, header: Header, columns: LineColumns, priced: Priced | None = None
+) -> tuple[str, int]:
+    """Number, reconcile, state and issue an invoice of these lines, then use waiting money (INV-040, INV-042).
+
+    `priced` is what a period was priced to; its unbilled differences are among the lines. Answers the number and the
+    total due.
+    """
+    period, due = header.period, header.due
+    today = unit.today(account.time_zone)
+    anniversary = _anniversary(unit, account, today)
     sequence = unit.next_number("invoice")
     number = f"INV-{sequence:08d}"
     assert account.bill_type is not None
@@ -387,13 +439,15 @@ def issue(
         computed_due_date=due.computed,
         due_date=due.final,
         due_date_corrections=tuple(one.value for one in due.corrections),
-        generation_date=generated_from,
-        late=late,
+        generation_date=header.generation_date,
+        late=header.late,
         currency=account.currency,
-        source=source,
+        source=header.source,
         operator=unit.principal.identifier,
         issue_date=today,
-        regenerates=regenerates,
+        regenerates=header.regenerates,
+        basis=header.basis,
+        anniversary_date=anniversary,
     )
     chunks = list(columns.chunks())
     projected = [
@@ -402,7 +456,7 @@ def issue(
     window = unit.port(ItemRegister).statement_window(account.number)
     reconciled = reconcile_issue(unit, account, number, chunks, due.final)
     invoice = unit.append(INVOICE, number, [initialised, *projected], effective_date=period.start)
-    if priced.consumed:
+    if priced is not None and priced.consumed:
         _consume_anyb(unit, account, number, priced)
     write(unit, reconciled, today)
     unit.flush()
@@ -429,25 +483,29 @@ def issue(
     )
     calculated = InvoiceBalancesCalculated(number=number, sequence=sequence, account=account.number, statement=amounts)
     unit.append(INVOICE, number, [calculated, issued], effective_date=period.start)
-    unit.append(
-        ACCOUNT,
-        account.number,
-        [
-            InvoicingPeriodInvoiced(
-                number=account.number,
-                period_start=period.start,
-                period_end=period.end,
-                invoice=number,
-                due_date=due.final,
-                bases=terms.bases,
-            )
-        ],
-    )
+    if priced is not None:
+        invoiced = InvoicingPeriodInvoiced(
+            number=account.number,
+            period_start=period.start,
+            period_end=period.end,
+            invoice=number,
+            due_date=due.final,
+            bases=priced.terms.bases,
+        )
+        unit.append(ACCOUNT, account.number, [invoiced])
     unit.flush()
     touched = {number, *reconciled.touched, *overpaid, *_consume_unapplied(unit, account, today)}
     settle(unit, account.number, touched, "INVOICE_ISSUED")
-    republish(unit, account.number, _carried_elsewhere(unit, account.number, number, period), terms)
-    return Outcome(_result(unit, number, amounts.total_due, account))
+    return number, amounts.total_due
+
+
+def _anniversary(unit: UnitOfWork, account: Account, today: dt.date) -> dt.date | None:
+    """The next due day of the account's payment plan, where there is one and only one (CAL-138)."""
+    schedule = unit.load(INSTALLMENT_SCHEDULES, account.number).state
+    found = anniversary_date(schedule.entries, schedule.plan_type, today)
+    if found.log_code is not None:
+        _logger.warning(found.log_code, extra={"account": account.number})
+    return found.date
 
 
 def failed_generation(account: str) -> str:
@@ -572,19 +630,30 @@ def _dates(unit: UnitOfWork, account: Account, period: Period, today: dt.date) -
     if terms is None:
         raise refuse("ACCOUNT_NOT_OPERATIONAL", "the account's schedule is not complete", entity=account.number)
     previous = [record for record in account.live_periods() if record.start < period.start]
-    values = parameters_in_force(unit, ("due_date.business_day_rule",), account_keys(account), today)
-    calendars = unit.load(BILLING_CALENDARS, "installation").state
-    calendar = calendars.find(account.calendar) if account.calendar else None
+    calendar, _ = _calendar_of(unit, account)
     due = final_due_date(
         terms,
         period,
         system_date=today,
         previous_due=previous[-1].due_date if previous else None,
-        rule=BusinessDayRule(str(values["due_date.business_day_rule"])),
-        calendar=calendar.days if calendar else None,
+        rule=_business_day_rule(unit, account, today),
+        calendar=calendar,
     )
     generated_from = generation_date(terms, period, due.computed)
     return due, generated_from, is_late(terms.schedule, generated_from, today)
+
+
+def _business_day_rule(unit: UnitOfWork, account: Account, today: dt.date) -> BusinessDayRule:
+    """Where a due date on a non-working day goes (CAL-066)."""
+    values = parameters_in_force(unit, ("due_date.business_day_rule",), account_keys(account), today)
+    return BusinessDayRule(str(values["due_date.business_day_rule"]))
+
+
+def _calendar_of(unit: UnitOfWork, account: Account) -> tuple[BusinessCalendar | None, int]:
+    """The working days of the account's calendar, and how many days ahead it generates invoices (CAL-008, CAL-010)."""
+    calendars = unit.load(BILLING_CALENDARS, "installation").state
+    calendar = calendars.find(account.calendar) if account.calendar else None
+    return (None, 0) if calendar is None else (calendar.days, calendar.number_of_days_ahead or 0)
 
 
 def _consume_anyb(unit: UnitOfWork, account: Account, number: str, priced: Priced) -> None:
@@ -664,6 +733,55 @@ def republish(unit: UnitOfWork, account: str, members: Sequence[str], terms: Acc
         publish(unit, member, facts)
 
 
+# --- Installments ----------------------------------------------------------------------------------------------------
+
+
+def issue_installments(
+    unit: UnitOfWork,
+    account: Account,
+    installments: Sequence[Installment],
+    source: GenerationSource,
+    *,
+    regenerates: str | None = None,
+) -> Outcome:
+    """Issue the invoice of UNBILLED installments that are due the same day, and say that they are billed (CAL-136).
+
+    The invoice stands beside those of the account's periods; a refusal or a failure leaves the installments UNBILLED.
+
+    decision: an installment of 0.00 gets its invoice on every bill type, for without one it would never be billed.
+    """
+    schedule = unit.load(INSTALLMENT_SCHEDULES, account.number).state
+    today = unit.today(account.time_zone)
+    day = installments[0].component.due_date
+    calendar, ahead = _calendar_of(unit, account)
+    due = installment_due_date(day, system_date=today, rule=_business_day_rule(unit, account, today), calendar=calendar)
+    generated_from = day - dt.timedelta(days=ahead)
+    period = installments_period(installments)
+    header = Header(InvoiceBasis.INSTALLMENTS, period, due, generated_from, False, source, regenerates)
+    number, total_due = _produce(unit, account, header, installment_columns(installments))
+    numbers = [one.component.number for one in installments]
+    unit.append(INSTALLMENT_SCHEDULES, account.number, bill(schedule, account.number, numbers, number))
+    return Outcome({**_result(unit, number, total_due, account), "installments": numbers})
+
+
+def _regenerate_installments(unit: UnitOfWork, account: Account, discarded: Invoice) -> Outcome:
+    """Bill what stands for the installments of a discarded invoice (CAL-137, INV-140).
+
+    decision: they are what its period is to an invoice of a period; other discarded ones need not come first.
+    """
+    schedule = unit.load(INSTALLMENT_SCHEDULES, account.number).state
+    standing = replacements(schedule, discarded.number)
+    billed = [one.invoice for one in standing if one.state is not InstallmentState.UNBILLED]
+    if billed:
+        raise refuse(
+            "PERIOD_ALREADY_INVOICED",
+            "what stands for the installments is billed",
+            entity=discarded.number,
+            invoice=billed[0],
+        )
+    return issue_installments(unit, account, standing, GenerationSource.MANUAL, regenerates=discarded.number)
+
+
 # --- Discarding ------------------------------------------------------------------------------------------------------
 
 
@@ -730,18 +848,17 @@ def discard(unit: UnitOfWork, account: Account, invoice: Invoice, reason: str, s
             ),
         ],
     )
-    unit.append(
-        ACCOUNT,
-        account.number,
-        [
-            InvoicingPeriodDiscarded(
-                number=account.number,
-                period_start=invoice.period_start,
-                invoice=invoice.number,
-                by_user=source is GenerationSource.MANUAL,
-            )
-        ],
-    )
+    if invoice.basis is InvoiceBasis.INSTALLMENTS:
+        schedule = unit.load(INSTALLMENT_SCHEDULES, account.number).state
+        unit.append(INSTALLMENT_SCHEDULES, account.number, supersede(schedule, account.number, invoice.number))
+    else:
+        freed = InvoicingPeriodDiscarded(
+            number=account.number,
+            period_start=invoice.period_start,
+            invoice=invoice.number,
+            by_user=source is GenerationSource.MANUAL,
+        )
+        unit.append(ACCOUNT, account.number, [freed])
     close_tasks(unit, failed_discard(invoice.number), "the invoice was discarded")
     settle(unit, account.number, touched - {invoice.number}, "INVOICE_DISCARDED")
     republish(unit, account.number, members, account_terms(unit, account))

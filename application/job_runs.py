@@ -75,6 +75,18 @@ class Starts(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """A second command of each item, given in the same run and repeated like the first.
+
+    Neither stands in the way of the other: it is given whatever became of the first, and when it is refused the item
+    has failed, but what the first did stands and nothing is recorded of it by `on_failure`.
+    """
+
+    command: str
+    payload: Callable[[StoredRun, str], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class JobDefinition:
     """A job: the command of its items, the refusals that only mean "not in this run", and when it is scheduled.
 
@@ -100,6 +112,7 @@ class JobDefinition:
     on_failure: str | None = None
     by_hand: bool = True
     insists: bool = False
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +140,11 @@ def _with_dates(run: StoredRun, account: str) -> Mapping[str, Any]:
     }
 
 
+def _installments(run: StoredRun, account: str) -> Mapping[str, Any]:
+    """The same day for the account's installments, which are billed in the same run (CAL-136)."""
+    return {name: value for name, value in _with_dates(run, account).items() if name != "named"}
+
+
 #: An account closed since the run was begun is not to be billed by it.
 _NOT_IN_THIS_RUN: Final = frozenset(
     {"ACCOUNT_NOT_ACTIVE", "HOLD_ACTIVE", "PROCESS_CONFLICT", "CAPABILITY_NOT_AVAILABLE", "NO_INVOICE_REQUIRED"}
@@ -142,6 +160,7 @@ INVOICE_GENERATION: Final = JobDefinition(
     starts_at=dt.time(6, 0),
     repeats=True,
     on_failure="RecordGenerationFailure",
+    beside=Beside("BillScheduledInstallments", _installments),
 )
 
 INVOICE_GENERATION_RETRY: Final = JobDefinition(
@@ -420,13 +439,43 @@ class JobRuns:
 
         Raises CommandRefused, ItemFailed.
         """
+        effective, skipped = 0, None
+        failure: Exception | None = None
+        try:
+            effective, skipped = self._repeated(definition, definition.command, definition.payload, stored, account)
+        except Exception as error:
+            if definition.beside is None:
+                raise
+            failure = error
+        if definition.beside is not None:
+            try:
+                command, payload = definition.beside.command, definition.beside.payload
+                effective += self._repeated(definition, command, payload, stored, account)[0]
+            except CommandRefused as refused:
+                failure = failure or ItemFailed(refused.code)
+            except Exception:
+                _logger.exception("job %s: %s of %s failed", stored.progress.job, command, account)
+                failure = failure or ItemFailed("INTERNAL_ERROR")
+        if failure is not None:
+            raise failure
+        return effective, skipped
+
+    def _repeated(
+        self,
+        definition: JobDefinition,
+        command: str,
+        payload_of: Callable[[StoredRun, str], Mapping[str, Any]],
+        stored: StoredRun,
+        account: str,
+    ) -> tuple[int, str | None]:
+        """Give one command of an item, again and again where the job repeats it."""
         principal = _principal(definition)
-        run = stored.progress
-        payload = definition.payload(stored, account)
+        payload = payload_of(stored, account)
+        first = command == definition.command
         effective = 0
         for step in range(STEPS if definition.repeats else 1):
-            key = key_of(run.run_id, account, str(step))
-            request = CommandRequest(definition.command, payload, principal, "JOB", idempotency_key=key)
+            key = key_of(stored.progress.run_id, account, str(step) if first else f"{command}-{step}")
+            request = CommandRequest(command, payload, principal, "JOB", idempotency_key=key)
             try:
                 answer = self._answer(definition, request)
             except CommandRefused as refused:

@@ -48,6 +48,8 @@ _MODE: Final = "job.invoice_generation.non_working_day_mode"
 #: 1900 to 2199, a day inside it, so that it is a day of these years in every zone.
 _FIRST_INSTANT: Final = int(dt.datetime(1900, 1, 2, tzinfo=dt.UTC).timestamp())
 _LAST_INSTANT: Final = int(dt.datetime(2199, 12, 30, tzinfo=dt.UTC).timestamp())
+#: When a run was started, seconds since 1970 in UTC: every account's own day of the run follows from it (PLT-051).
+RunStarted = Annotated[int, Field(ge=_FIRST_INSTANT, le=_LAST_INSTANT)]
 
 
 @command(
@@ -76,7 +78,7 @@ class GenerateScheduledInvoice(Command):
     """
 
     account: Identifier
-    run_started: Annotated[int, Field(ge=_FIRST_INSTANT, le=_LAST_INSTANT)]
+    run_started: RunStarted
     run_date: dt.date | None = None
     named: bool = False
 
@@ -101,7 +103,7 @@ class RecordGenerationFailure(Command):
     """
 
     account: Identifier
-    run_started: Annotated[int, Field(ge=_FIRST_INSTANT, le=_LAST_INSTANT)]
+    run_started: RunStarted
     run_date: dt.date | None = None
     named: bool = False
     code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
@@ -142,16 +144,21 @@ def _due_periods(unit: UnitOfWork, account: Account, run_date: dt.date) -> Itera
     terms = invoicing_terms(unit, account)
     if terms is None:
         raise refuse("ACCOUNT_NOT_OPERATIONAL", "the account has no complete schedule", entity=account.number)
+    processed = processed_on(unit, account, run_date)
+    if processed is None:
+        return iter(())
+    due = due_for_generation(terms, target_period(account), account.settled_starts(), processed)
+    return (dates.period for dates in due)
+
+
+def processed_on(unit: UnitOfWork, account: Account, run_date: dt.date) -> dt.date | None:
+    """The day a run on `run_date` works up to for the account; None: not in this run (CAL-005)."""
     mode = NonWorkingDayMode(str(parameters_in_force(unit, (_MODE,), account_keys(account), run_date)[_MODE]))
     calendar = load_calendars(unit).state.find(account.calendar) if account.calendar else None
     if calendar is None:
         # decision: an account without a calendar knows no non-working days.
         mode = NonWorkingDayMode.NONE
-    processed = processing_date(run_date, mode, calendar.days if calendar else None)
-    if processed is None:
-        return iter(())
-    due = due_for_generation(terms, target_period(account), account.settled_starts(), processed)
-    return (dates.period for dates in due)
+    return processing_date(run_date, mode, calendar.days if calendar else None)
 
 
 def _run_date(

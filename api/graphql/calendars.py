@@ -1,23 +1,20 @@
-"""Business calendars, invoicing periods and their dates, payroll calendars, payment plans and installments (02)."""
+"""Business calendars, invoicing periods and their dates, payroll calendars, payment plans (02)."""
 
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 import strawberry
-import structlog
 
 from api.graphql.accounts import (
     BillingAccount,
     InvoicingSchedule,
     account_of,
     require_account,
-    resolve_account,
     schedule_of,
 )
 from api.graphql.context import Context
@@ -25,8 +22,6 @@ from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page, page_of
 from api.graphql.reading import reading
-from api.graphql.scalars import Money, money
-from api.graphql.sight import visible_accounts
 from application.accounts import try_schedule
 from application.calendars import INSTALLATION
 from application.register import Directory
@@ -36,7 +31,6 @@ from domain.accounts.account import PeriodStatus as Recorded
 from domain.accounts.views import period_history
 from domain.calendar.billing_calendars import BILLING_CALENDARS, BillingCalendar
 from domain.calendar.generation import PeriodDates, is_late, period_dates
-from domain.calendar.installment_schedules import INSTALLMENT_SCHEDULES
 from domain.calendar.invoicing_periods import next_period_to_bill, status_of
 from domain.calendar.invoicing_terms import InvoicingTerms
 from domain.calendar.payment_plans import PAYMENT_PLANS, PaymentPlan, plan_key
@@ -53,9 +47,6 @@ from domain.invoices.invoice import INVOICE, InvoiceInitialised
 from projections.register.reads import ACCOUNTS_ON_CALENDAR
 
 _DAY = dt.timedelta(days=1)
-log: Final = structlog.get_logger("rollon.api")
-#: An account number of ours or of an older system.
-_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,39}")
 #: Periods of a preview unless told otherwise, and at most.
 _PREVIEW, _LONGEST_PREVIEW = 12, 36
 
@@ -182,27 +173,6 @@ class InstallmentPlan:
     effective_date: dt.date = strawberry.field(description="The first day it may be used.")
     expiration_date: dt.date | None = strawberry.field(description="The first day it may not be used; null: open.")
     status: str = strawberry.field(description="SCHEDULED, AVAILABLE or EXPIRED today.")
-
-
-@strawberry.type(description="What an installment bills of one item.")
-class InstallmentPart:
-    item: str = strawberry.field(description="The billable item.")
-    amount: Money = strawberry.field(description="What of the installment is for it.")
-
-
-@strawberry.type(description="An installment of an account (CAL-135).")
-class InstallmentLine:
-    number: int = strawberry.field(description="Its number.")
-    product: str = strawberry.field(description="The product it pays for.")
-    type: str = strawberry.field(description="DEPOSIT or INSTALLMENT.")
-    due_date: dt.date = strawberry.field(description="When it is due.")
-    amount: Money = strawberry.field(description="The sum of its parts.")
-    parts: list[InstallmentPart] = strawberry.field(description="Its parts by item.")
-    billed_to_date: dt.date | None = strawberry.field(description="Exclusive.")
-    state: str = strawberry.field(description="UNBILLED or BILLED.")
-    superseded: bool = strawberry.field(description="Whether its invoice was discarded and another one stands for it.")
-    replaces: int | None = strawberry.field(description="The superseded installment it stands for.")
-    invoice: str | None = strawberry.field(description="The invoice that billed it.")
 
 
 def _calendar(one: BillingCalendar, default: str | None) -> WorkingCalendar:
@@ -524,63 +494,3 @@ class CalendarQueries:
             for plan in sorted(plans, key=lambda one: one.code)
             if available_on is None or plan.status_on(available_on) == "AVAILABLE"
         ]
-
-    @read(
-        "installment.view",
-        "The installments of an account by due date, then number; who read them is recorded (CAL-139).",
-    )
-    def installment_schedule(
-        self,
-        info: strawberry.Info,
-        account: str,
-        first: First = DEFAULT_PAGE,
-        after: After = None,
-        state: str | None = None,
-        product: str | None = None,
-        due_from: dt.date | None = None,
-        due_to: dt.date | None = None,
-    ) -> Connection[InstallmentLine]:
-        if not _NUMBER.fullmatch(account.strip()):
-            raise refuse("REQUEST_INVALID", "an account number", pointer="/account")
-        found_account = resolve_account(info.context, account)
-        if found_account is None or found_account not in visible_accounts(info.context, [found_account]):
-            raise refuse("ENTITY_NOT_FOUND", "there is no such account", pointer="/account")
-        number = found_account
-        currency = _account(info.context, number).currency
-        loaded = info.context.state(INSTALLMENT_SCHEDULES, number)
-        lines = [] if loaded is None else list(loaded.state.by_number.values())
-        found = sorted(
-            (
-                one
-                for one in lines
-                if state in (None, one.state)
-                and product in (None, one.product)
-                and (due_from is None or one.component.due_date >= due_from)
-                and (due_to is None or one.component.due_date <= due_to)
-            ),
-            key=lambda one: (one.component.due_date, one.component.number),
-        )
-        name = f"installments {number} {state} {product} {due_from} {due_to}"
-        shown = page_of(
-            found,
-            name,
-            first,
-            after,
-            lambda one: InstallmentLine(
-                number=one.component.number,
-                product=one.product,
-                type=str(one.component.type),
-                due_date=one.component.due_date,
-                amount=money(one.component.amount, currency),
-                parts=[
-                    InstallmentPart(item=part.item, amount=money(part.amount, currency)) for part in one.component.parts
-                ],
-                billed_to_date=one.component.billed_to_date,
-                state=str(one.state),
-                superseded=one.superseded,
-                replaces=one.replaces,
-                invoice=one.invoice,
-            ),
-        )
-        log.info("installment_schedule_read", account=number, client=info.context.principal.client)
-        return shown

@@ -15,6 +15,7 @@ from api.graphql.balances import balances_of
 from api.graphql.context import Context
 from api.graphql.events import Event, event_of
 from api.graphql.guard import read
+from api.graphql.installments import InstallmentLine, installment_line
 from api.graphql.invoices import Invoice, InvoiceItem, find_invoice, invoice_of, item_of_row
 from api.graphql.member_types import ChargeExplanation, MemberTransaction, transaction_of
 from api.graphql.members import explain_of
@@ -70,6 +71,9 @@ class ItemExplanation:
     charges: list[ChargeExplanation] = strawberry.field(
         description="The charge as it is today: transactions, version, pieces, proration, rounding."
     )
+    installment: InstallmentLine | None = strawberry.field(
+        description="For a product item: the installment it bills, with its product, due date and parts."
+    )
     other_items: list[InvoiceItem] = strawberry.field(
         description="The lines of the same charge on other live invoices: together they are what was billed of it."
     )
@@ -97,6 +101,13 @@ def _sources(context: Context, invoice: str, line: int, member: str, currency: s
     return [transaction_of(known[one], currency) for one in named if one in known]
 
 
+def _charges(context: Context, account: str, row: dict[str, Any]) -> list[ChargeExplanation]:
+    """The charge of a member's line as it is today; a product item is no charge."""
+    if not row["member"]:
+        return []
+    return explain_of(context, account, row["member"], row["coverage"], row["modal_start"], row["sequence_root"])
+
+
 @strawberry.type
 class ExplainQueries:
     """The root fields that explain figures."""
@@ -122,10 +133,11 @@ class ExplainQueries:
         return ItemExplanation(
             item=item_of_row(row, currency),
             invoice=found,
-            sources=_sources(context, number, line, row["member"], currency),
-            charges=explain_of(
-                context, found.account, row["member"], row["coverage"], row["modal_start"], row["sequence_root"]
-            ),
+            sources=_sources(context, number, line, row["member"], currency) if row["member"] else [],
+            charges=_charges(context, found.account, row),
+            installment=None
+            if row["installment"] is None
+            else installment_line(context, found.account, row["installment"]),
             other_items=[
                 item_of_row(one, currency) for one in items_of_same_charge(context.reads, found.account, number, line)
             ],

@@ -38,7 +38,7 @@ _NUMBERED: Final = {
     "task": "task",
 }
 #: Root fields that themselves leave out what is not visible, also when the object they start from is not.
-_PARTIAL: Final = frozenset({"installmentSchedule", "tasks", "consolidatedBilling"})
+_PARTIAL: Final = frozenset({"installmentSchedule", "installmentPurchases", "tasks", "consolidatedBilling"})
 #: Root fields that show nothing of any customer.
 _OPEN: Final = frozenset({"billingCalendar", "billingCalendars", "paymentPlan", "paymentPlans", "freshness"})
 

@@ -130,6 +130,9 @@ class InvoiceItem:
     location: str | None = strawberry.field(description="The location.")
     division: str | None = strawberry.field(description="The division.")
     cause: str | None = strawberry.field(description="What caused a correction.")
+    product: str | None = strawberry.field(description="On a product item: the product. It has no member record.")
+    installment: int | None = strawberry.field(description="On a product item: the number of the installment.")
+    component: str | None = strawberry.field(description="On a product item: the price component, NET or TAX.")
     amount: Money = strawberry.field(description="The amount as printed.")
     billed: Money = strawberry.field(description="The amount as counted: a charge together with its waiver.")
     paid: Money = strawberry.field(description="Money on it.")
@@ -290,6 +293,14 @@ class Invoice:
         shown = [ShownAmount(name=_camel(name), amount=figures[name]) for name in names if figures[name] is not None]
         return Statement(**figures, shown=shown)
 
+    @strawberry.field(description="PERIOD: it bills a period of the account; INSTALLMENTS: those of products.")
+    async def basis(self, info: strawberry.Info) -> str:
+        return str((await _initialised(info.context, str(self.number))).basis)
+
+    @strawberry.field(description="The next due day of the account's payment plan at its issue (CAL-138).")
+    async def anniversary_date(self, info: strawberry.Info) -> dt.date | None:
+        return (await _initialised(info.context, str(self.number))).anniversary_date
+
     @strawberry.field(description="How many lines it has.")
     async def lines(self, info: strawberry.Info) -> int:
         return (await self._state(info.context)).lines
@@ -449,6 +460,9 @@ def item_of_row(row: dict[str, Any], currency: str) -> InvoiceItem:
         location=row["location"],
         division=row["division"],
         cause=row["cause"],
+        product=row["product"],
+        installment=row["installment"],
+        component=row["component"],
         amount=money(row["amount"], currency),
         billed=money(row["billed"], currency),
         paid=money(row["paid"], currency),

@@ -203,7 +203,7 @@ class LedgerQueries:
                 "member_unapplied": row["member_unapplied"],
                 "member_overpayment": row["member_overpayment"],
                 "suspended": row["suspended"],
-                "billed_premium": row["total_billed"],
+                "billed_premium": row["billed_premium"],
             }
             found = controls(row["ledger"] or {}, projection)
             if any(one.variance for one in found):

@@ -11,6 +11,7 @@ from strawberry.tools import merge_types
 from api.graphql.accounts import AccountQueries
 from api.graphql.calendars import CalendarQueries
 from api.graphql.explain import ExplainQueries
+from api.graphql.installments import InstallmentQueries
 from api.graphql.invoices import InvoiceQueries
 from api.graphql.ledger import LedgerQueries
 from api.graphql.members import MemberQueries
@@ -29,6 +30,7 @@ QUERIES: tuple[type, ...] = (
     PaymentQueries,
     MemberQueries,
     CalendarQueries,
+    InstallmentQueries,
     StructureQueries,
     SearchQueries,
     PaidToDateQueries,

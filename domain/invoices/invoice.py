@@ -24,6 +24,16 @@ class GenerationSource(StrEnum):
     AUTOMATED = "AUTOMATED"
 
 
+class InvoiceBasis(StrEnum):
+    """What an invoice bills: an invoicing period of the account, or installments of products bought with a plan.
+
+    An invoice of installments stands beside the account's periods: it neither takes nor frees one (CAL-136).
+    """
+
+    PERIOD = "PERIOD"
+    INSTALLMENTS = "INSTALLMENTS"
+
+
 class RuntimeStatus(StrEnum):
     """Derived from collectible due, never set (INV-072 to INV-074)."""
 
@@ -59,7 +69,10 @@ class StatementAmounts:
 
 @event()
 class InvoiceInitialised:
-    """Generation began for a period: dates, account model and currency are decided (INV-040 step 1)."""
+    """Generation began for a period: dates, account model and currency are decided (INV-040 step 1).
+
+    `anniversary_date`: the next due day of the account's payment plan, if it has one (CAL-138).
+    """
 
     number: str
     sequence: int
@@ -79,6 +92,8 @@ class InvoiceInitialised:
     operator: str
     issue_date: dt.date
     regenerates: str | None = None
+    basis: InvoiceBasis = InvoiceBasis.PERIOD
+    anniversary_date: dt.date | None = None
 
 
 @event()
@@ -261,6 +276,8 @@ class Invoice:
     due_date: dt.date = dt.date.min
     issue_date: dt.date = dt.date.min
     currency: str = ""
+    basis: InvoiceBasis = InvoiceBasis.PERIOD
+    anniversary_date: dt.date | None = None
     lines: int = 0
     positive_total: int = 0
     negative_total: int = 0
@@ -286,6 +303,8 @@ def evolve(state: Invoice, happened: object) -> Invoice:
                 due_date=happened.due_date,
                 issue_date=happened.issue_date,
                 currency=happened.currency,
+                basis=happened.basis,
+                anniversary_date=happened.anniversary_date,
             )
         case InvoiceProjected():
             nets = happened.lines.nets()

@@ -38,13 +38,23 @@ class LinePart(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class InstallmentItem:
+    """What a PRODUCT_ITEM line bills: a price component (NET, TAX) of an installment of the account (CAL-130)."""
+
+    product: str
+    installment: int
+    component: str
+
+
+@dataclass(frozen=True, slots=True)
 class LineTerms:
     """What many lines of an invoice have in common.
 
     Periods and covered days are half-open: `modal_end`, `billing_end` and `covered_end` are the first day after.
     `modal_start` and `modal_end` are those of the full modal period, which identifies the charge (PRM-032), and
     `sequence_root` is the root of the sequence's lineage (PRM-055). `cause` names the transaction type behind a
-    retroactive line; `waiver_start` labels waived lines (INV-007).
+    retroactive line; `waiver_start` labels waived lines (INV-007). `installment` stands on PRODUCT_ITEM lines alone:
+    they have no member record and no master policy, their coverage is the product, their period the installment's.
     """
 
     kind: LineKind
@@ -70,6 +80,7 @@ class LineTerms:
     division: str | None = None
     cause: str | None = None
     waiver_start: dt.date | None = None
+    installment: InstallmentItem | None = None
 
 
 @dataclass(frozen=True, slots=True)

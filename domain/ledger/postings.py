@@ -36,6 +36,7 @@ from domain.payments.payment import (
     record_lines,
 )
 from domain.premium.transactions import TransactionType as PolicyTransactionType
+from domain.products.purchases import PriceComponent
 
 #: Dimensions of an invoice line (invoice, line number), entity of the item's underwriting company (LED-006).
 LineDimensions = Callable[[str, int], Dimensions]
@@ -226,6 +227,16 @@ def line_cases(chunk: LineChunk) -> Iterator[tuple[LineTerms, Case, int]]:
         if beyond:
             by_waiver = waived or terms.cause in _WAIVERS
             yield terms, invoice_case(beyond, waiver_cause=by_waiver), abs(beyond)
+
+
+def amount_type_of(terms: LineTerms) -> AmountType:
+    """What a line bills (LED-035).
+
+    decision: an installment bills the insurer's own products, so that NET is premium and TAX is tax; PRODUCT_ITEM
+    (2400, third-party products) is for items of third parties.
+    """
+    item = terms.installment
+    return AmountType.TAX if item is not None and item.component == PriceComponent.TAX else AmountType.PREMIUM
 
 
 def _beyond(waiver: int, charge: int) -> int:

@@ -205,6 +205,8 @@ _CALENDAR = (
     _boolean("modal.align_first_period", "02", False, "master_policy"),
     _integer("payroll.horizon_months", "02", 24, 1, 120, unit="months"),
     _integer("plan.max_installments", "02", 12, 1, 12),
+    # decision: a product's configuration of CAL-127 is this parameter, which the rulebook's table does not have.
+    _integer("plan.product_due_day", "02", None, 1, 31, "product", unit="day of the month"),
 )
 
 _PREMIUM = (

@@ -157,7 +157,13 @@ _TABLE: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("premium.add", "03", "AddPremiumToAccount", "ADM BOF"),
     ("product.price.change", "03", "ChangeItemPrice", "ADM BOF"),
     ("product.term.change", "03", "ChangeProductTerm", "ADM BOF"),
-    ("product.purchase", "03", "PurchaseProduct PurchaseProductGroup PurchaseMemberQuote", "ADM BOF POL EXT"),
+    (
+        "product.purchase",
+        "03",
+        # decision: GenerateInstallmentSchedule, which a purchase gives, is for whoever may purchase.
+        "PurchaseProduct PurchaseProductGroup PurchaseMemberQuote GenerateInstallmentSchedule",
+        "ADM BOF POL EXT",
+    ),
     ("member.move", "03", "MoveMemberToIndividualDirect ApplyMove", "BOF SUP"),
     ("member.return", "03", "ReturnMemberToGroup RemoveSelfBillContinuation ApplyMove", "BOF SUP"),
     ("member.cancel.request", "03", "RequestFlatCancellation", "SUP ARM"),

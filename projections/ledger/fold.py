@@ -31,6 +31,7 @@ from domain.ledger.periods import accounting_date
 from domain.ledger.postings import (
     Envelope,
     PostingTerms,
+    amount_type_of,
     invoice_posting,
     line_cases,
     payment_posting,
@@ -57,7 +58,10 @@ from domain.products.master_policy import BillingProductCreated
 from projections.engine import Mode, Projection, Rows
 from projections.ledger.tables import TABLES
 
-ledger = Projection("ledger", version=1, mode=Mode.FOLLOWING, tables=TABLES)
+ledger = Projection("ledger", version=2, mode=Mode.FOLLOWING, tables=TABLES)
+
+#: Between the parts of a key of sums: no identifier holds a control character.
+_SEPARATOR = "\x1f"
 
 
 # --- What postings need to know ---------------------------------------------------------------------------------------
@@ -101,7 +105,7 @@ def _account(recorded: RecordedEvent) -> Iterable[str]:
 
 
 def _policies(recorded: RecordedEvent) -> Iterable[str]:
-    return {terms.master_policy for terms in recorded.event.lines.terms}
+    return {terms.master_policy for terms in recorded.event.lines.terms if terms.master_policy}
 
 
 @ledger.on(InvoiceProjected, billed=_invoice, book=_account, policy=_policies)
@@ -113,10 +117,17 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
         rows["billed"].add(row)
     sums = dict(row["sums"])
     for terms, case, amount in line_cases(event.lines):
-        entity = rows["policy"].require(terms.master_policy)["entity"]
-        key = "|".join((entity, terms.master_policy, terms.coverage, AmountType.PREMIUM, case))
+        entity = _entity(rows, event.account, terms.master_policy)
+        key = _SEPARATOR.join((entity, terms.master_policy, terms.coverage, amount_type_of(terms), case))
         sums[key] = sums.get(key, 0) + amount
     row["sums"] = sums
+
+
+def _entity(rows: Rows, account: str, master_policy: str) -> str:
+    """The accountable entity of a line (LED-006). decision: that of the account, where no policy names another one."""
+    row = rows["policy"].require(master_policy) if master_policy else rows["book"].require(account)
+    entity: str = row["entity"]
+    return entity
 
 
 @ledger.on(InvoiceIssued, billed=_invoice)
@@ -137,11 +148,11 @@ def _post_invoice(recorded: RecordedEvent, rows: Rows, *, discarded: bool) -> No
     account = billed["account"]
 
     def terms(key: str) -> PostingTerms:
-        entity, policy, coverage, amount_type, case = key.split("|")
+        entity, policy, coverage, amount_type, case = key.split(_SEPARATOR)
         dimensions = Dimensions(
             entity,
             account=account,
-            master_policy=policy,
+            master_policy=policy or None,
             coverage=coverage,
             amount_type=amount_type,
             invoice=number,

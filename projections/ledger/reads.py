@@ -56,7 +56,11 @@ def control_sides(reads: Reads, account: str | None) -> list[Row]:
     return reads.fetch(
         """
         select a.account, a.currency, a.remaining_due, a.open_credit, a.unapplied, a.member_unapplied,
-               a.member_overpayment, a.total_billed,
+               a.member_overpayment,
+               a.total_billed - coalesce((select sum(i.billed) from {invoice} as v
+                   join {term} as t on t.invoice = v.invoice and t.component = 'TAX'
+                   join {item} as i on i.invoice = t.invoice and i.term = t.term
+                  where v.account = a.account and v.live), 0)::bigint as billed_premium,
                coalesce((select sum(r.suspended) from {record} as r where r.account = a.account), 0)::bigint
                    as suspended,
                (select jsonb_object_agg(b.code, b.debit - b.credit)

@@ -33,7 +33,7 @@ from domain.invoices.invoice import (
     NegativeItemOffsetUndone,
     OpenCreditSetOff,
 )
-from domain.invoices.lines import LineChunk
+from domain.invoices.lines import LineChunk, LineTerms
 from domain.members.dead_letter import DeadLetterDiscarded, DeadLetterResolved, MemberTransactionDeadLettered
 from domain.members.events import (
     BillingRewritten,
@@ -435,6 +435,7 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
             terms.division,
             terms.cause,
             terms.waiver_start,
+            *_installment(terms),
         )
         for index, terms in enumerate(chunk.terms)
     )
@@ -465,6 +466,12 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
             "held": 0,
         },
     )
+
+
+def _installment(terms: LineTerms) -> tuple[Any, Any, Any]:
+    """Product, number and price component of the installment that lines bill."""
+    item = terms.installment
+    return (None, None, None) if item is None else (item.product, item.installment, item.component)
 
 
 @register.on(InvoiceBalancesCalculated, invoice=_own)

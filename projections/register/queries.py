@@ -240,10 +240,10 @@ class ItemQueries(_Queries):
 
     def due_by_product(self, account: str) -> dict[str, int]:
         sql = (
-            "select t.master_policy, sum(i.billed - i.paid - i.written_off"
+            "select coalesce(t.product, t.master_policy) as product, sum(i.billed - i.paid - i.written_off"
             " - case when i.billed > 0 then i.offset_amount else -i.offset_amount end)"
             f"{_ITEM_SOURCE} where v.account = %(account)s and v.live and (v.remaining_due <> 0 or v.open_credit <> 0)"
-            " group by t.master_policy order by t.master_policy"
+            " group by 1 order by 1"
         )
         return {row[0]: int(row[1]) for row in self._rows(sql, {"account": account})}
 
@@ -368,7 +368,7 @@ class ItemQueries(_Queries):
         sql = (
             "select distinct i.member from {invoice} v join {term} t on t.invoice = v.invoice"
             " join {item} i on i.invoice = t.invoice and i.term = t.term where v.account = %(account)s and v.live"
-            " and v.invoice <> %(invoice)s and t.billing_start = %(billing_start)s"
+            " and v.invoice <> %(invoice)s and t.billing_start = %(billing_start)s and i.member <> ''"
             " and v.period_start <> t.billing_start order by i.member"
         )
         parameters = {"account": account, "invoice": invoice, "billing_start": billing_start}

@@ -175,7 +175,7 @@ _ITEM = """
     select i.invoice, i.line, i.member, i.amount, i.billed, i.paid, i.offset_amount, i.written_off, i.held, t.kind,
            t.part, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_id, t.sequence_root,
            t.master_policy, t.modality, t.modal_start, t.modal_end, t.covered_from, t.covered_end, t.billing_start,
-           t.billing_end, t.location, t.division, t.cause
+           t.billing_end, t.location, t.division, t.cause, t.product, t.installment, t.component
 """
 #: `names`: whether the caller may know people's names, so that they may order and find rows. NULL is last (PLT-069).
 _NAMED: Final = """,

@@ -22,6 +22,7 @@ from domain.accounts.account import ACCOUNT
 from domain.aggregate import Aggregate
 from domain.invoices.invoice import (
     INVOICE,
+    InvoiceBasis,
     InvoiceDiscarded,
     InvoiceInitialised,
     InvoiceIssued,
@@ -94,7 +95,8 @@ class Books:
             case InvoiceInitialised():
                 self.live[event.number] = True
                 self.account_of[event.number] = event.account
-                self.period_of[event.number] = event.period_start
+                if event.basis is InvoiceBasis.PERIOD:
+                    self.period_of[event.number] = event.period_start
             case InvoiceProjected():
                 self._project(event)
             case InvoiceIssued():
@@ -193,7 +195,7 @@ class Books:
             assert amount >= 0
             if amount:
                 assert self.items[credit].billed < 0 < self.items[charge].billed
-        periods = [(self.account_of[one], self.period_of[one]) for one, live in self.live.items() if live]
+        periods = [(self.account_of[one], start) for one, start in self.period_of.items() if self.live[one]]
         assert len(periods) == len(set(periods)), "a period has two live invoices"
         billed: dict[str, int] = defaultdict(int)
         due: dict[str, int] = defaultdict(int)

@@ -70,6 +70,7 @@ def test_a_schedule_read_is_recorded_when_something_was_delivered(world: World) 
     world.calendar()
     account = world.account(world.sponsor())
     schedule = '{ installmentSchedule(account: "%s", first: %d) { totalCount } }'
+    purchases = '{ installmentPurchases(account: "%s") { totalCount } }'
 
     def recorded(number: str, first: int = 50, *roles: str) -> list[dict[str, Any]]:
         with structlog.testing.capture_logs() as lines:
@@ -80,6 +81,9 @@ def test_a_schedule_read_is_recorded_when_something_was_delivered(world: World) 
     assert (line["account"], line["client"], line["log_level"]) == (account, "sandbox", "info")
     for refused in ((account, 50, "HUB"), ("LB000000026",), ("no such number",), (account, 0)):
         assert recorded(*refused) == []
+    with structlog.testing.capture_logs() as lines:
+        _answer(world, purchases % account)
+    assert "installment_schedule_read" in {line["event"] for line in lines}
 
 
 @pytest.mark.rule("CAL-139", "PLT-033")
@@ -88,8 +92,8 @@ def test_within_a_scope_a_foreign_schedule_is_as_unknown_as_one_that_is_not_ther
     own, foreign = (world.account(world.sponsor(reference)) for reference in ("C-1", "C-2"))
     token = world.system.issuer.token("sue", ("BOF",), scope_nodes=("C-1",))
 
-    def codes(number: str) -> set[str]:
-        text = "query ($a: String!) { installmentSchedule(account: $a) { totalCount } }"
+    def codes(number: str, field: str = "installmentSchedule") -> set[str]:
+        text = f"query ($a: String!) {{ {field}(account: $a) {{ totalCount }} }}"
         body, headers = {"query": text, "variables": {"a": number}}, {"Authorization": f"Bearer {token}"}
         answer = world.client.post("/v1/graphql", json=body, headers=headers).json()
         return {error["extensions"]["code"] for error in answer.get("errors", ())}
@@ -97,3 +101,5 @@ def test_within_a_scope_a_foreign_schedule_is_as_unknown_as_one_that_is_not_ther
     assert codes(own) == set()
     assert codes(foreign) == codes("LB000000099") == {"ENTITY_NOT_FOUND"}
     assert codes("no such number") == {"REQUEST_INVALID"}
+    assert codes(own, "installmentPurchases") == set()
+    assert codes(foreign, "installmentPurchases") == {"ENTITY_NOT_FOUND"}
