@@ -20,7 +20,14 @@ from strawberry.types.graphql import OperationType
 
 from api.failures import log, trace_of
 from api.graphql.context import Context
-from api.graphql.limits import TOKEN_LIMIT, check_limits, check_no_introspection, wanted_position
+from api.graphql.limits import (
+    COMPARING,
+    TOKEN_LIMIT,
+    asks_for,
+    check_limits,
+    check_no_introspection,
+    wanted_position,
+)
 from application.clock import Clock
 from application.command import Principal
 from domain.errors import Problem, Refusal, refuse
@@ -70,6 +77,8 @@ class Executor:
                 check_no_introspection(document)
             position, wait = wanted_position(document, request.variables, request.operation)
             positions = [value for value in (request.min_position, position) if value is not None]
+            if asks_for(document, COMPARING):
+                positions.append(self._models.highest())
             waits = [value for value in (request.wait_ms, wait) if value is not None]
             with self._models.session(
                 min_position=max(positions, default=None), wait_ms=max(waits, default=DEFAULT_WAIT)

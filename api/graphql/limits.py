@@ -6,8 +6,8 @@ free: it reads nothing but the schema. Both limits are checked on the parsed doc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 from graphql import (
     DocumentNode,
@@ -97,6 +97,20 @@ def check_no_introspection(document: DocumentNode) -> None:
                 raise refuse("FORBIDDEN", "the schema is not shown to users of the portal", pointer="/query")
 
     visit(document, Looking())
+
+
+#: Root fields that compare read models with each other: what some have seen, all must have seen (LED-049).
+COMPARING: Final = frozenset({"ledgerReconciliation"})
+
+
+def asks_for(document: DocumentNode, fields: Collection[str]) -> bool:
+    """Whether a root field of one of these names is asked for."""
+    return any(
+        isinstance(selection, FieldNode) and selection.name.value in fields
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+        for selection in node.selection_set.selections
+    )
 
 
 def wanted_position(

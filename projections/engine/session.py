@@ -118,6 +118,11 @@ class ReadModels:
                 _require(live, wanted)
                 yield ReadSession(connection, live, wanted, self._log, self._clock)
 
+    def highest(self) -> int:
+        """The position of the newest event there is, which the models that are folded with it hold already."""
+        with self._connections() as connection, connection.transaction():
+            return highest_of(self._log.visible(connection))
+
     def _wait(self, connection: Connection, names: Iterable[str], position: int, wait_ms: int) -> None:
         """Return when all projections hold the event of the position."""
         until = time.monotonic() + wait_ms / 1000

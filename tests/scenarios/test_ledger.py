@@ -78,3 +78,20 @@ def test_the_ledger_follows_invoices_and_money(world: World) -> None:
     assert closing == {"1100": "200.00", "4000": "-200.00"}
     assert "INVOICE_DISCARDED" in types
     world.verify()
+
+
+@pytest.mark.rule("LED-049", "LED-051")
+def test_a_ledger_that_lags_behind_the_balances_is_not_taken_for_one_that_differs(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy)
+    world.do("GenerateInvoice", account=account, confirmed=True)
+    _figures(world, account)
+    world.do("ApplyPayment", account=account, amount="40.00", method="CASH")  # in the balances, not in the ledger yet
+    headers = {"Authorization": f"Bearer {world.system.issuer.token('ann', ('ARM',))}"}
+    query = {"query": "{ ledgerReconciliation(waitMs: 0) { inBalance } }"}
+    [error] = world.client.post("/v1/graphql", json=query, headers=headers).json()["errors"]
+    assert error["extensions"]["code"] == "PROJECTION_BEHIND"
+    world.system.projector.catch_up()
+    answer = world.client.post("/v1/graphql", json=query, headers=headers).json()
+    assert answer["data"] == {"ledgerReconciliation": {"inBalance": True}}
