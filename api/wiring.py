@@ -28,6 +28,7 @@ from api.graphql.router import graphql_router
 from api.graphql.schema import schema
 from api.services import Lifespan, Readiness, ReadinessCheck, Services
 from api.settings import Settings
+from application.anyb_times import AnybTimes
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
 from application.dispatch import Dispatcher
 from application.files.content import FileContent
@@ -36,6 +37,7 @@ from application.imports.importer import Imports
 from application.job_runs import JobRuns, Starter
 from application.scope import ScopeGuard
 from application.security import SecondFactorGuard
+from infrastructure.anyb_times import PostgresAnybTimes
 from infrastructure.auth.chain import authenticator_of
 from infrastructure.auth.sandbox import SandboxIssuer
 from infrastructure.command_status import PostgresCommandStatus
@@ -221,7 +223,7 @@ class System:
         self.close()
 
     def _ports(self) -> dict[type, PortFactory]:
-        return {kind: self._port(queries) for kind, queries in PORTS.items()}
+        return {kind: self._port(queries) for kind, queries in PORTS.items()} | {AnybTimes: PostgresAnybTimes}
 
     def _port(self, queries: Any) -> PortFactory:
         def make(connection: psycopg.Connection[Any]) -> Any:

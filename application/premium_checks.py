@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from application.anyb_times import AnybTimes
 from application.command import Command, Identifier, Outcome, command, handles
 from application.invoices import check, discard, issue, open_process
 from application.members import facts_of, load_member, publish, validation_of
@@ -19,7 +20,7 @@ from application.setups import load_policy
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, PeriodStatus, period_of
 from domain.accounts.bill_type import AllocationMode
-from domain.errors import Problem, refuse, refuse_if_any
+from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.invoices.invoice import INVOICE, GenerationSource, InvoiceRegenerated, check_discardable
 from domain.members.record import MEMBER_RECORD
 from domain.members.waivers import expire_waivers
@@ -40,7 +41,10 @@ _MEMBERS = Annotated[tuple[Identifier, ...], Field(max_length=1000)]
     example={"accounts": ["LB000000018"]},
 )
 class RecalculateAnyb(Command):
-    """Of members, or of all members of accounts. Without new events the figures stay what they are."""
+    """Of members, or of all members of accounts. Without new events the figures stay what they are.
+
+    When an account was worked out is kept; `kept` in the result names records whose figures, and their times, stay.
+    """
 
     members: _MEMBERS = ()
     accounts: Annotated[tuple[Identifier, ...], Field(max_length=20)] = ()
@@ -101,27 +105,69 @@ class CleanUpMemberInvoices(Command):
 
 @handles(RecalculateAnyb)
 def recalculate_anyb(command: RecalculateAnyb, unit: UnitOfWork) -> Outcome:
-    numbers = set(command.members)
+    by_account = _members_by_account(command, unit)
+    numbers = {*command.members, *(number for members in by_account.values() for number in members)}
+    if not numbers:
+        raise refuse("REQUEST_INVALID", "members or accounts are named", pointer="/members")
+    changed: list[str] = []
+    kept: dict[str, str] = {}
+    for number in sorted(numbers):
+        try:
+            if _recalculate(unit, number):
+                changed.append(number)
+        except _KeptFigure as reason:
+            kept[number] = reason.code
+    times = unit.port(AnybTimes)
+    for account, members in by_account.items():
+        times.calculated(account, unit.now, {number: kept[number] for number in sorted(members) if number in kept})
+    return Outcome(
+        {
+            "members": len(numbers),
+            "changed": changed[:1000],
+            "kept": [{"member_record": number, "code": code} for number, code in list(kept.items())[:1000]],
+            "calculated_at": unit.now.isoformat(),
+        }
+    )
+
+
+class _KeptFigure(Exception):
+    """The figures of a record stay what they were; the code of the reason."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _members_by_account(command: RecalculateAnyb, unit: UnitOfWork) -> dict[str, set[str]]:
+    """The records of each named account: those with a figure on it, and those ever placed on it."""
+    found: dict[str, set[str]] = {}
     problems = []
     for index, named in enumerate(command.accounts):
         account = unit.port(Directory).resolve_account(named)
         if account is None:
             problems.append(Problem("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", f"/accounts/{index}"))
             continue
-        numbers |= {*unit.port(ItemRegister).members_with_anyb(account)}
-        numbers |= {*unit.port(Placements).members_on(account, _FIRST, OPEN_END)}
+        found[account] = {
+            *unit.port(ItemRegister).members_with_anyb(account),
+            *unit.port(Placements).members_on(account, _FIRST, OPEN_END),
+        }
     refuse_if_any(problems)
-    if not numbers:
-        raise refuse("REQUEST_INVALID", "members or accounts are named", pointer="/members")
-    changed = []
-    for number in sorted(numbers):
-        member, policy = load_member(unit, number)
-        if member.state.is_roll_on_pending:
-            continue  # its figures are held (PRM-111)
+    return found
+
+
+def _recalculate(unit: UnitOfWork, number: str) -> bool:
+    """Work out the figures of a record; whether one of them changed.
+
+    Raises _KeptFigure for figures that are held (PRM-111), and for those that cannot be worked out: the others are.
+    """
+    member, policy = load_member(unit, number)
+    if member.state.is_roll_on_pending:
+        raise _KeptFigure("ROLL_ON_PENDING")
+    try:
         after = publish(unit, member, facts_of(unit, policy.state, number))
-        if after.version != member.version:
-            changed.append(number)
-    return Outcome({"members": len(numbers), "changed": changed[:1000], "calculated_at": unit.now.isoformat()})
+    except Refusal as refusal:
+        raise _KeptFigure(refusal.code) from refusal
+    return after.version != member.version
 
 
 @handles(ValidateModalAmounts)

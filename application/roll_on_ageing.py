@@ -37,8 +37,7 @@ def remind_roll_on(command: RemindRollOn, unit: UnitOfWork) -> Outcome:
     record = member.state
     if record.lock is None:
         return Outcome({"member_record": record.number, "skipped": "NOT_LOCKED"})
-    # decision: days between the day it was asked for and today in UTC, the calendar of what concerns no single account.
-    days = (unit.today() - record.lock.requested_at.date()).days
+    days = (unit.now - record.lock.requested_at).days
     alert_days = parameters_in_force(unit, (_ALERT_DAYS,), {}, unit.today())[_ALERT_DAYS]
     if days <= int(str(alert_days)):
         return Outcome({"member_record": record.number, "skipped": "NOT_OVERDUE"})

@@ -22,13 +22,21 @@ from api.graphql.invoices import Invoice, invoices_of, recent_invoices
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.payments import PaymentRecord, payments_of
 from api.graphql.scalars import Money, Position, money
+from application.anyb_times import latest
 from application.register import Directory
 from domain.accounts.account import ACCOUNT
 from domain.accounts.account import Account as AccountState
 from domain.accounts.holds import Hold as HoldState
 from domain.accounts.views import account_tags
 from domain.errors import refuse
-from projections.register.reads import ACCOUNT_ANYB, ACCOUNTS, MEMBER_BALANCES, account_rows, held_members
+from projections.register.reads import (
+    ACCOUNT_ANYB,
+    ACCOUNTS,
+    MEMBER_BALANCES,
+    account_rows,
+    anyb_changed_at,
+    held_members,
+)
 
 
 @strawberry.type(description="A hold on an account.")
@@ -71,13 +79,14 @@ class InvoicePreferences:
 class MemberAnybTotal:
     member_record: str = strawberry.field(description="The member record.")
     total: Money = strawberry.field(description="Amendments not yet billed.")
-    calculated_at: dt.datetime = strawberry.field(description="When it was calculated.")
+    calculated_at: dt.datetime = strawberry.field(description="When it was last worked out.")
 
 
 @strawberry.type(description="The ANYB of an account: its members with a figure other than 0 (PRM-126).")
 class AccountAnyb:
     account: str = strawberry.field(description="The account.")
     total: Money = strawberry.field(description="The sum.")
+    calculated_at: dt.datetime | None = strawberry.field(description="When it was last worked out; null: never.")
     members: Connection[MemberAnybTotal] = strawberry.field(description="The members, by record number.")
     held_members: int = strawberry.field(description="Members on the account with an undecided roll-on.")
 
@@ -285,6 +294,7 @@ def member_balances(
 
 def anyb_of(context: Context, account: str, currency: str, first: int, after: str | None) -> AccountAnyb:
     """What is not billed yet on an account."""
+    time = context.anyb_times.of([account]).get(account)
     members = page(
         context,
         ACCOUNT_ANYB,
@@ -292,12 +302,21 @@ def anyb_of(context: Context, account: str, currency: str, first: int, after: st
         first,
         after,
         lambda row: MemberAnybTotal(
-            member_record=row["member"], total=money(row["total"], currency), calculated_at=row["calculated_at"]
+            member_record=row["member"],
+            total=money(row["total"], currency),
+            calculated_at=max(row["calculated_at"], (time and time.of_record(row["member"])) or row["calculated_at"]),
         ),
     )
     row = account_rows(context.reads, [account])[account]
     held = held_members(context.reads, account)
-    return AccountAnyb(account=account, total=money(row["anyb"], currency), members=members, held_members=held)
+    changed = anyb_changed_at(context.reads, account)
+    return AccountAnyb(
+        account=account,
+        total=money(row["anyb"], currency),
+        calculated_at=latest((changed, time.calculated_at if time else None)),
+        members=members,
+        held_members=held,
+    )
 
 
 @strawberry.type

@@ -14,10 +14,12 @@ from typing import Any, TypeVar, cast
 
 from strawberry.dataloader import DataLoader
 
+from application.anyb_times import AnybTimes
 from application.clock import Clock, civil_date
 from application.command import Principal
 from application.unit_of_work import Loaded
 from domain.aggregate import Aggregate
+from infrastructure.anyb_times import PostgresAnybTimes
 from infrastructure.event_store.history import EventHistory
 from infrastructure.postgres.connection import StoreConnection
 from projections.engine import ReadSession
@@ -56,6 +58,11 @@ class Context:
     def history(self) -> EventHistory:
         """The events behind them."""
         return EventHistory(self.connection)
+
+    @cached_property
+    def anyb_times(self) -> AnybTimes:
+        """When what is not billed yet was last worked out."""
+        return PostgresAnybTimes(self.connection)
 
     def port(self, kind: type[P]) -> P:
         """A read model as the write side reads it."""

@@ -29,6 +29,7 @@ from api.graphql.paging import DEFAULT_PAGE, LARGEST_PAGE, After, Connection, Fi
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
 from api.graphql.sight import require_all_visible, visible_accounts
+from application.anyb_times import latest
 from application.invoices import members_of
 from application.members import invoiced_amounts
 from application.parameters import parameters_in_force
@@ -103,12 +104,17 @@ class MemberAnyb:
     total: Money = strawberry.field(description="The sum over its accounts.")
     held: bool = strawberry.field(description="Whether a roll-on is undecided: these are the last published figures.")
     items: list[AnybItem] = strawberry.field(description="Charge by charge.")
+    _accounts: strawberry.Private[frozenset[str]] = frozenset()
     _as_of: strawberry.Private[dt.datetime | None] = None
 
-    @strawberry.field(description="When the figures last changed; null: nothing was ever unbilled.")
+    @strawberry.field(description="When the figures were last worked out (PRM-124); null: never.")
     def calculated_at(self, info: strawberry.Info) -> dt.datetime | None:
         context: Context = info.context
-        return context.history.last_recorded(MEMBER_RECORD.stream(self.member_record), MemberAnybChanged, self._as_of)
+        changed = context.history.last_recorded(
+            MEMBER_RECORD.stream(self.member_record), MemberAnybChanged, self._as_of
+        )
+        worked_out = (one.of_record(self.member_record) for one in context.anyb_times.of(self._accounts).values())
+        return latest((changed, *worked_out), self._as_of)
 
 
 @strawberry.type(description="A member record.")
@@ -292,6 +298,7 @@ def anyb_of(state: RecordState, as_of: dt.datetime | None = None) -> MemberAnyb:
         total=money(total, state.currency),
         held=state.is_roll_on_pending,
         items=items,
+        _accounts=frozenset([one.account for one in state.placements] + [one.account for one in state.anyb]),
         _as_of=as_of,
     )
 
@@ -581,6 +588,7 @@ class MemberQueries:
             published = state.anyb_of(account)
             found.items = [item for item in found.items if item.account == account]
             found.total = money(published.total if published else 0, state.currency)
+            found._accounts = frozenset({account})
         return found
 
     @read("modalhistory.view", "The modal periods of a record on some days, whatever is charged in them.")

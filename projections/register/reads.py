@@ -128,6 +128,15 @@ ACCOUNT_ANYB: Final = Listing(
 )
 
 
+def anyb_changed_at(reads: Reads, account: str) -> dt.datetime | None:
+    """When a member's figure on the account last changed."""
+    [row] = reads.fetch(
+        "select max(calculated_at) as at from {member_anyb} where account = %(account)s", {"account": account}
+    )
+    at: dt.datetime | None = row["at"]
+    return at
+
+
 def held_members(reads: Reads, account: str) -> int:
     """Members that are or were on the account and have an undecided roll-on."""
     [held] = reads.fetch(

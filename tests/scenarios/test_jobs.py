@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from application import premium_checks
+from application.unit_of_work import UnitOfWork
+from domain.errors import refuse
+from domain.products.master_policy import MasterPolicy
+from tests.scenarios.billing import amend
 from tests.scenarios.conftest import World
 from tests.scenarios.jobs import headers, run_job
 
@@ -127,6 +134,82 @@ def test_anyb_is_worked_out_anew_without_new_events_where_nothing_differs(world:
     found = world.query("query ($a: String!) { accountAnyb(account: $a) { total { amount } } }", a=account)
     assert found["accountAnyb"]["total"]["amount"] == "10.00"
     assert world.client.get("/v1/jobs", headers=headers(world, "OPS")).json()["jobs"][0]["name"] == "AnybRecalculation"
+
+
+_TIMES = """query ($a: String!, $m: String!, $before: DateTime) {
+  accountAnyb(account: $a) { calculatedAt total { amount } members { nodes { memberRecord calculatedAt } } }
+  memberAnyb(memberRecord: $m) { calculatedAt }
+  before: memberAnyb(memberRecord: $m, asOf: $before) { calculatedAt } }"""
+
+
+@pytest.mark.rule("PRM-123", "PRM-124")
+def test_the_nightly_job_stamps_when_it_worked_a_figure_out_and_corrects_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    for number in (1, 2, 3):
+        world.member(policy, f"MR-{number}")
+    amend(world, "MR-3", "2025-06-01", ("LIFE", "1320.00"), transaction_id="A-6")
+    world.do("GenerateInvoice", account=account, confirmed=True)
+    for number in (1, 2):
+        amend(world, f"MR-{number}", "2025-01-01", ("LIFE", "1320.00"), transaction_id=f"A-{number}")
+    before = _last_position(world)
+
+    def times(member: str = "MR-1") -> tuple[Any, ...]:
+        found = world.query(_TIMES, a=account, m=member, before="2024-12-31T00:00:00Z")
+        rows = {one["memberRecord"]: second(one) for one in found["accountAnyb"]["members"]["nodes"]}
+        return second(found["accountAnyb"]), rows, second(found["memberAnyb"]), second(found["before"])
+
+    def second(found: dict[str, Any]) -> str | None:
+        at = found["calculatedAt"]
+        return None if at is None else f"{at[:19]}Z"
+
+    changed = "2024-12-20T12:00:00Z"
+    assert times() == (changed, {"MR-1": changed, "MR-2": changed}, changed, changed)
+    assert times("MR-3")[2:] == (None, None)  # nothing of it was ever unbilled
+    world.on("2025-01-05", hour=2)
+    assert "AnybRecalculation" in world.system.scheduler.tick()
+    world.system.wait_for_background()
+    first = "2025-01-05T02:00:00Z"
+    assert times() == (first, {"MR-1": first, "MR-2": first}, first, changed)
+    assert times("MR-3")[2:] == (first, None)
+    assert _last_position(world) == before
+    # A record whose figures are held, and one whose figures cannot be worked out, keep figure and time.
+    world.on("2025-01-05", hour=12)
+    assert amend(world, "MR-3", "2025-03-01", ("LIFE", "1260.00"), transaction_id="A-3")["roll_on_pending"]
+    before = _last_position(world)
+    facts_of = premium_checks.facts_of
+
+    def blocked(unit: UnitOfWork, state: MasterPolicy, number: str) -> Any:
+        if number == "MR-2":
+            raise refuse("MODAL_CALCULATION_BLOCKED", "a split has a gap", entity=number)
+        return facts_of(unit, state, number)
+
+    monkeypatch.setattr(premium_checks, "facts_of", blocked)
+    for day in (6, 7):
+        world.on(f"2025-01-0{day}", hour=2)
+        run = run_job(world, "AnybRecalculation")
+        assert (run["done"], run["failed"]) == (1, 0)
+        now = f"2025-01-0{day}T02:00:00Z"
+        assert times() == (now, {"MR-1": now, "MR-2": first}, now, changed)
+        assert times("MR-3")[2] == first
+    assert _last_position(world) == before
+    kept = world.do("RecalculateAnyb", accounts=[account])["kept"]
+    assert kept == [
+        {"member_record": "MR-2", "code": "MODAL_CALCULATION_BLOCKED"},
+        {"member_record": "MR-3", "code": "ROLL_ON_PENDING"},
+    ]
+    monkeypatch.undo()
+    world.on("2025-01-08", hour=2)
+    run_job(world, "AnybRecalculation")
+    assert times("MR-2")[2] == "2025-01-08T02:00:00Z"
+    assert times("MR-3")[2] == first
+    # A dry run leaves nothing behind.
+    world.on("2025-01-09")
+    assert world.send("RecalculateAnyb", accounts=[account], envelope={"dry_run": True}).status_code == 200
+    assert times("MR-2")[2] == "2025-01-08T02:00:00Z"
+    world.verify()
 
 
 def _last_position(world: World) -> int:

@@ -29,7 +29,7 @@ def test_recalculation_without_new_events_changes_nothing(world: World) -> None:
     anyb = world.query(ANYB, m="MR-1", a=account)
     assert [anyb[of]["total"]["amount"] for of in ("memberAnyb", "accountAnyb")] == ["10.00", "10.00"]
     assert anyb["accountAnyb"]["members"]["nodes"] == [{"memberRecord": "MR-1", "total": {"amount": "10.00"}}]
-    assert anyb["memberAnyb"]["calculatedAt"].startswith("2024-12-20T12:00:00")
+    assert anyb["memberAnyb"]["calculatedAt"].startswith("2024-12-21T12:00:00")
     assert world.refused("RecalculateAnyb") == (400, ["REQUEST_INVALID"])
     assert world.refused("RecalculateAnyb", accounts=["LB9"]) == (404, ["BILLING_ACCOUNT_NOT_FOUND"])
 

@@ -117,11 +117,11 @@ def locked(world: World) -> tuple[str, str]:
 @pytest.mark.rule("PRM-117")
 def test_a_roll_on_older_than_five_days_is_listed_and_told_every_day_until_it_is_decided(world: World) -> None:
     account, policy = locked(world)
-    world.on("2025-03-08")
+    world.on("2025-03-09", hour=22)
     run = run_job(world, "RollOnAgeing")
     assert (run["selected"], run["skipped"]) == (1, {"NOT_OVERDUE": 1})
     assert tasks(world) == []
-    world.on("2025-03-09", hour=1)
+    world.on("2025-03-10", hour=1)
     assert "RollOnAgeing" in world.system.scheduler.tick()
     world.system.wait_for_background()
     [task] = tasks(world)
@@ -145,16 +145,16 @@ def test_a_roll_on_older_than_five_days_is_listed_and_told_every_day_until_it_is
         "remindedOn": None,
         "note": None,
     }
-    world.on("2025-03-09", hour=20)
+    world.on("2025-03-10", hour=20)
     run_job(world, "RollOnAgeing")
     assert world.events(TaskReminded) == []
-    for day in (10, 11):
+    for day in (11, 12):
         world.on(f"2025-03-{day}")
         for _ in range(2):
             run_job(world, "RollOnAgeing")
-    assert [one.day.day for one in world.events(TaskReminded)] == [10, 11]
+    assert [one.day.day for one in world.events(TaskReminded)] == [11, 12]
     [task] = tasks(world)
-    assert (task["remindedOn"], task["reason"][:40]) == ("2025-03-11", "A roll-on has been undecided for 8 days;")
+    assert (task["remindedOn"], task["reason"][:40]) == ("2025-03-12", "A roll-on has been undecided for 8 days;")
     assert len(world.events(TaskRaised)) == 1
     # The lock is still there: it never ends by itself. A decision ends it, and with it the task.
     assert run_job(world, "RollOnAgeing", accounts=[account])["selected"] == 1
@@ -169,9 +169,9 @@ def test_a_roll_on_older_than_five_days_is_listed_and_told_every_day_until_it_is
 def test_the_days_of_a_roll_on_are_those_of_the_parameter(world: World) -> None:
     locked(world)
     world.do("SetParameter", name="premium.roll_on_alert_days", value=30, effective_from="2025-03-04")
-    world.on("2025-04-02")
+    world.on("2025-04-03", hour=22)
     assert run_job(world, "RollOnAgeing")["skipped"] == {"NOT_OVERDUE": 1}
-    world.on("2025-04-03")
+    world.on("2025-04-03", hour=23)
     assert run_job(world, "RollOnAgeing")["done"] == 1
 
 
