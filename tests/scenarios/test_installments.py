@@ -11,8 +11,10 @@ from domain.invoices.invoice import InvoiceInitialised, InvoiceIssued
 from tests.scenarios.billing import (
     account_now,
     cents,
+    consuming,
     discard,
     generate,
+    offset_on,
     paid_on,
     pay,
     pay_invoice,
@@ -22,6 +24,8 @@ from tests.scenarios.billing import (
 )
 from tests.scenarios.conftest import World
 from tests.scenarios.jobs import run_job
+from tests.scenarios.premiums import individual_account
+from tests.scenarios.test_concurrency import insist, together
 
 _READ = """
 query ($account: String!) { installmentSchedule(account: $account) { nodes {
@@ -608,3 +612,90 @@ def test_an_account_with_a_product_bought_with_a_plan_is_not_closed(world: World
     assert reasons() == ["ACTIVE_PRODUCTS"]
     world.on("2026-01-15")
     assert reasons() == ["ACTIVE_PRODUCTS"]  # the service is over, the installments are not billed
+
+
+@pytest.mark.rule("CAL-136", "PAY-096", "PAY-081", "BAL-016", "INV-031")
+def test_an_insured_persons_own_account_bills_premium_and_installments_side_by_side(world: World) -> None:
+    """What a discarded invoice of premium frees stays the member's; what an installment frees is nobody's."""
+    world.on("2024-12-20")
+    _, policy = world.group()
+    world.member(policy, "MR-1")
+    direct = individual_account(world)
+    move = {"type": "PORTABILITY", "account": direct, "modality": "MONTHLY"}
+    world.do(
+        "MoveMemberToIndividualDirect", transaction_id="M-1", member_record="MR-1", effective_date="2025-02-01", **move
+    )
+    world.on("2025-02-10")
+    plan(world)
+    due_day(world, direct, 31)
+    bought(world, direct, NET, TAX)
+    premium = generate(world, direct)
+    [first] = bill(world, direct, 1)
+    assert closing(world, direct) == {"1100": "453.34", "4000": "-433.34", "2300": "-20.00"}
+    pay(world, direct, "500.00", "1")
+    assert standing(world, direct) == {premium: ("PAID", "0.00"), first["invoice"]: ("PAID", "0.00")}
+    [second] = bill(world, direct, 2)
+    assert standing(world, direct)[second["invoice"]] == ("PARTIALLY_PAID", "306.67")
+    freed = discard(world, premium)["freed_to"]
+    assert {place: one["amount"] for place, one in freed.items()} == {"member_overpayment": "100.00"}
+    assert closing(world, direct)["2120"] == "-100.00"
+    freed = discard(world, first["invoice"])["freed_to"]
+    assert {place: one["amount"] for place, one in freed.items()} == {"unapplied": "353.34"}
+    third = generate(world, direct)
+    assert standing(world, direct)[third] == ("PAID", "0.00")
+    assert "2120" not in closing(world, direct)
+    zero = bought(world, direct, {**NET, "amount": "0.00"}, product="FREE")
+    [free] = bill(world, direct, zero[0]["number"])
+    assert (free["billed"]["amount"], free["status"], free["lines"]) == ("0.00", "PAID", 1)
+    world.verify()
+
+
+@pytest.mark.rule("BAL-068", "BAL-076", "LED-036")
+def test_a_credit_without_another_charge_pays_an_installment_and_waits_again_after_its_discard(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    consuming(world, False)
+    world.member(policy, "MR-1")
+    january = generate(world, account)
+    world.do("ApplyCancellation", transaction_id="CA-1", member_record="MR-1", effective_date="2025-01-01")
+    february = generate(world, account)
+    discard(world, january)
+    assert world.check(account).credit(account) == cents("100.00")
+    world.on("2025-02-10")
+    plan(world)
+    due_day(world, account, 31)
+    bought(world, account)
+    [first] = bill(world, account, 1)
+    assert standing(world, account)[first["invoice"]] == ("PARTIALLY_PAID", "233.34")
+    assert offset_on(world, account, first["invoice"]) == [cents("100.00")]
+    assert world.check(account).credit(account) == 0
+    assert statement(world, first["invoice"]).total_due == cents("233.34")
+    assert closing(world, account) == {"1100": "233.34", "4000": "-233.34"}
+    discard(world, first["invoice"])
+    assert world.check(account).credit(account) == cents("100.00")
+    assert offset_on(world, account, february) == [0]
+    assert closing(world, account) == {"1110": "-100.00", "4000": "100.00"}
+    [again] = bill(world, account, 4)
+    assert standing(world, account)[again["invoice"]] == ("PARTIALLY_PAID", "233.34")
+    world.check(account)
+    world.verify()
+
+
+@pytest.mark.rule("CAL-135", "INV-150", "PLT-011")
+def test_of_requests_and_purchases_at_the_same_moment_each_installment_is_billed_once_and_none_is_lost(
+    world: World, account: str
+) -> None:
+    bought(world, account)
+    billed = {"account": account, "installments": [1, 2], "confirmed": True}
+    answers = together(
+        lambda: insist(world, "BillInstallments", **billed),
+        lambda: insist(world, "BillInstallments", **billed),
+        lambda: insist(world, "GenerateInstallmentSchedule", **purchase(account, product="P2")),
+        lambda: insist(world, "GenerateInstallmentSchedule", **purchase(account, product="P3")),
+        lambda: insist(world, "GenerateInvoice", account=account, confirmed=True),
+    )
+    assert sorted(map(sorted, answers)) == [[], [], [], [], ["INSTALLMENT_STATE_INVALID"]]
+    assert sorted(one.number for one in world.events(InstallmentBilled)) == [1, 2]
+    assert sorted(line["number"] for line in installments(world, account)) == list(range(1, 10))
+    world.check(account)
+    world.verify()

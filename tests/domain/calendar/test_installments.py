@@ -18,8 +18,12 @@ from domain.calendar.installment_schedules import (
     InstallmentSchedule,
     InstallmentState,
     bill,
+    billable,
+    by_due_date,
     due_for_billing,
     generate,
+    has_products_from,
+    replacements,
     set_due_days,
     supersede,
     total,
@@ -357,6 +361,43 @@ def test_numbers_of_a_second_purchase_and_of_replacements_are_new() -> None:
     assert sorted(state.by_number) == list(range(1, 9))
     assert [state.by_number[number].replaces for number in (7, 8)] == [1, 4]
     assert total(state.current) == 200000
+
+
+@pytest.mark.rule("CAL-135", "CAL-136")
+def test_what_may_be_billed_is_told_by_due_date_and_what_is_due_together_goes_together() -> None:
+    state = generated(purchase(), generated(purchase(deposit=10000, transaction_date=D("2025-02-28"))))
+    assert [one.component.number for one in billable(state, [7, 2, 5, 2, 1])] == [1, 2, 5, 7]
+    together = [[one.component.number for one in group] for group in by_due_date(state.by_number.values())]
+    assert together == [[1, 2, 5], [3, 6], [4, 7]]
+    assert [str(one.component.type) for one in next(by_due_date(state.current))] == ["DEPOSIT"] + ["INSTALLMENT"] * 2
+
+
+@pytest.mark.rule("CAL-131", "CAL-137")
+def test_a_replacement_belongs_to_the_schedule_and_stands_for_the_installment_it_replaces() -> None:
+    state = generated(purchase(transaction_date=D("2025-04-30")), generated(purchase()))
+    state = INSTALLMENT_SCHEDULES.fold(bill(state, ACCOUNT, [2, 4], "INV-1"), state)
+    assert replacements(state, "INV-1") == ()
+    state = INSTALLMENT_SCHEDULES.fold(supersede(state, ACCOUNT, "INV-1"), state)
+    assert [(one.component.number, one.schedule) for one in replacements(state, "INV-1")] == [(7, 1), (8, 2)]
+    assert [state.replaced_by(number) for number in (2, 4, 7)] == [7, 8, None]
+    assert [(one.number, one.first, one.last, one.transaction_date) for one in state.schedules] == [
+        (1, 1, 3, D("2025-02-10")),
+        (2, 4, 6, D("2025-04-30")),
+    ]
+    state = INSTALLMENT_SCHEDULES.fold(bill(state, ACCOUNT, [7], "INV-2"), state)
+    state = INSTALLMENT_SCHEDULES.fold(supersede(state, ACCOUNT, "INV-2"), state)
+    assert [one.component.number for one in replacements(state, "INV-1")] == [7, 8]
+    assert [one.component.number for one in replacements(state, "INV-2")] == [9]
+
+
+@pytest.mark.rule("ACC-025")
+def test_a_product_is_there_until_its_service_is_over_and_all_of_it_is_billed() -> None:
+    assert not has_products_from(InstallmentSchedule(), D("2025-01-01"))
+    state = generated(purchase())
+    assert has_products_from(state, D("2026-01-15"))
+    state = INSTALLMENT_SCHEDULES.fold(bill(state, ACCOUNT, [1, 2, 3], "INV-1"), state)
+    assert has_products_from(state, D("2026-01-14"))
+    assert not has_products_from(state, D("2026-01-15"))
 
 
 @pytest.mark.rule("CAL-124")
