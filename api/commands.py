@@ -82,7 +82,10 @@ class Commands:
             raise await self._edge.run(self._recorded, draft, refusal) from None
         answer = await self._edge.run(self._execute_body, draft, body, request.headers.get("idempotency-key"), dry_run)
         headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
-        return Response(to_json(answer_document(answer)), 200, headers, "application/json")
+        activity = activity_of(answer)
+        if activity is not None:
+            headers["Location"] = f"/v1/jobs/{activity}"
+        return Response(to_json(answer_document(answer)), status_of(answer), headers, "application/json")
 
     def _execute_body(self, draft: CommandRequest, body: bytes, key: str | None, dry_run: bool) -> CommandAnswer:
         try:
@@ -250,7 +253,7 @@ class Commands:
             log_failure(failure, request.state.request_id, correlation_of(request))
             refusal = refusal_of(failure)
         else:
-            return {"status": 200, "replayed": answer.replayed, "answer": answer_document(answer)}
+            return {"status": status_of(answer), "replayed": answer.replayed, "answer": answer_document(answer)}
         document = problem_document(refusal, request.state.request_id, correlation_of(request))
         return {"status": refusal.status, "problem": document}
 
@@ -342,6 +345,17 @@ class Commands:
         if found is None or not (found.client == principal.client or "audit.view" in principal.privileges):
             raise not_found("there is no such command")
         return Response(to_json(status_document(found)), 200, {}, "application/json")
+
+
+def activity_of(answer: CommandAnswer) -> str | None:
+    """The activity that goes on behind an accepted command, whose progress the jobs' endpoint tells (PLT-010)."""
+    activity: str | None = answer.result.get("activity_id")
+    return activity
+
+
+def status_of(answer: CommandAnswer) -> int:
+    """200 for a command that is done, 202 for one that goes on as an activity (PLT-010)."""
+    return 200 if activity_of(answer) is None else 202
 
 
 def answer_document(answer: CommandAnswer) -> dict[str, Any]:

@@ -192,8 +192,19 @@ def _command_operation(kind: CommandType) -> Document:
                 }
             },
         },
-        "responses": {"200": answer, **_refusals(codes, kind.name)},
+        "responses": {"200": answer, **_activity(kind), **_refusals(codes, kind.name)},
     }
+
+
+def _activity(kind: CommandType) -> Document:
+    """The answer of a command that may go on behind its commit (PLT-010)."""
+    if not kind.activity:
+        return {}
+    answer = _json_response("CommandAnswer", "The command was accepted and goes on as the activity of its result.")
+    answer["headers"] = {
+        "Location": {"description": "Where its progress is told.", "schema": {"type": "string"}},
+    }
+    return {"202": answer}
 
 
 def _refusals(codes: Iterable[str], command: str | None = None) -> dict[str, Document]:

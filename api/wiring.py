@@ -29,12 +29,14 @@ from api.graphql.schema import schema
 from api.services import Lifespan, Readiness, ReadinessCheck, Services
 from api.settings import Settings
 from application.anyb_times import AnybTimes
+from application.cascade_runs import CASCADE_RUN, COMMAND, CascadeRuns
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
+from application.command import CommandAnswer, CommandRequest
 from application.dispatch import Dispatcher
 from application.files.content import FileContent
 from application.imports.enrolment import EnrolmentTerms
 from application.imports.importer import Imports
-from application.job_runs import JobRuns, Starter
+from application.job_runs import JOBS, JobRuns, Starter
 from application.scope import ScopeGuard
 from application.security import SecondFactorGuard
 from infrastructure.anyb_times import PostgresAnybTimes
@@ -50,6 +52,7 @@ from infrastructure.imports.references import RegisterReferences
 from infrastructure.imports.store import PostgresImports
 from infrastructure.jobs.accounts import RegisterAccounts
 from infrastructure.jobs.broker import BrokerStarter, broker_of
+from infrastructure.jobs.cascades import CascadeItems
 from infrastructure.jobs.scheduler import Scheduler
 from infrastructure.jobs.store import PostgresRuns
 from infrastructure.jobs.threads import BackgroundWork
@@ -60,6 +63,8 @@ from infrastructure.postgres.database import Database, connect
 from infrastructure.postgres.migrate import migrate
 from infrastructure.postgres.server import EmbeddedServer
 from infrastructure.unit_of_work import PortFactory, PostgresUnits
+from projections.cascades.queries import PORTS as CASCADE_PORTS
+from projections.cascades.queries import CascadeQueries
 from projections.engine import (
     InlineProjections,
     ProjectionCollector,
@@ -69,7 +74,7 @@ from projections.engine import (
     Rebuilder,
     Statuses,
 )
-from projections.read_models import read_models
+from projections.read_models import INLINE, read_models
 from projections.register.fold import register
 from projections.register.queries import PORTS, DirectoryQueries, ItemQueries, JobWorkQueries
 
@@ -109,6 +114,7 @@ class System:
             self.clock,
             self.ids,
             guards=(SecondFactorGuard(SystemClock()), ScopeGuard()),
+            continuations={COMMAND: self._go_on_with_cascade},
         )
 
     @cached_property
@@ -124,7 +130,18 @@ class System:
             self.clock,
             self.ids,
             starter,
+            definitions={**JOBS, CASCADE_RUN.type.name: CASCADE_RUN},
+            items={CASCADE_RUN.type.name: self._cascade_items},
         )
+
+    @cached_property
+    def _cascade_items(self) -> CascadeItems:
+        return CascadeItems(self.database, self._port(CascadeQueries))
+
+    @cached_property
+    def cascades(self) -> CascadeRuns:
+        """Master policy transactions on their way through the records."""
+        return CascadeRuns(self.jobs, self._cascade_items.running)
 
     @cached_property
     def imports(self) -> Imports:
@@ -139,6 +156,9 @@ class System:
             terms=EnrolmentTerms(take_test=self.settings.sandbox),
         )
 
+    def _go_on_with_cascade(self, request: CommandRequest, answer: CommandAnswer) -> CommandAnswer:
+        return self.cascades.go_on(request, answer)
+
     def _work_on_file(self, sha256: str, stopping: Callable[[], bool]) -> None:
         self.imports.work(sha256, stopping=stopping)
 
@@ -149,7 +169,7 @@ class System:
     def scheduler(self) -> Scheduler:
         """The schedule of the jobs; it also takes up files left half taken in, and keeps the store."""
         keeping = Housekeeping(self.database, self.clock, purge=self.rebuilder.purge)
-        return Scheduler(self.jobs, self.clock, resume=(self.imports.resume, keeping.tick))
+        return Scheduler(self.jobs, self.clock, resume=(self.cascades.resume, self.imports.resume, keeping.tick))
 
     @cached_property
     def issuer(self) -> SandboxIssuer:
@@ -223,17 +243,26 @@ class System:
         self.close()
 
     def _ports(self) -> dict[type, PortFactory]:
-        return {kind: self._port(queries) for kind, queries in PORTS.items()} | {AnybTimes: PostgresAnybTimes}
+        queries = (*PORTS.items(), *CASCADE_PORTS.items())
+        return {kind: self._port(one) for kind, one in queries} | {AnybTimes: PostgresAnybTimes}
 
     def _port(self, queries: Any) -> PortFactory:
         def make(connection: psycopg.Connection[Any]) -> Any:
             scratch = cast(StoreConnection, connection).scratch
             if register.name not in scratch:
-                schema = self.inline.schemas(connection)[register.name]
-                scratch[register.name] = {table.name: f'"{schema}"."{table.name}"' for table in register.tables}
+                scratch[register.name] = self._inline_tables(connection)
             return queries(connection.cursor(), scratch[register.name])
 
         return make
+
+    def _inline_tables(self, connection: psycopg.Connection[Any]) -> dict[str, str]:
+        """The tables that ports read: the register's by their own names, others with their read model's in front."""
+        schemas = self.inline.schemas(connection)
+        return {
+            table.name if model is register else f"{model.name}_{table.name}": f'"{schemas[model.name]}"."{table.name}"'
+            for model in INLINE
+            for table in model.tables
+        }
 
     def _metrics(self) -> CollectorRegistry:
         """A registry of this system alone, with where its read models stand (PLT-106)."""

@@ -1,21 +1,26 @@
 """Changes that reach many member records: master policy transactions, and an account's modality and seasonal gaps.
 
-Each record gets a transaction of its own, decided by the same rules as one sent for it alone. A record that cannot take
-it is kept as a dead letter, to be processed again when what was missing is there; the others go on (PRM-150, PRM-151).
+A master policy transaction is recorded and has begun, which is all its command does. Each account of a rewritten policy
+and each record then has a step, a command with a commit of its own, decided by the same rules as a transaction sent for
+the record alone; the last step ends the cascade. A record that cannot take it is kept as a dead letter, to be processed
+again when what was missing is there; the others go on (PRM-150 to PRM-152). Who sends the steps: `cascade_runs`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from application.cascade_results import Cascades
 from application.command import Command, Identifier, Outcome, Part, command, handles
 from application.members import AmountPart, ShortText, apply_events, dead_letter, facts_of, premium_amounts
-from application.register import Directory, Placements
+from application.parameters import parameters_in_force
+from application.register import PendingLetters, Placements
 from application.reprocessing import OWN_MESSAGES, StillFailingError
 from application.rewrites import restart_invoicing
 from application.setups import load_policy
@@ -28,28 +33,51 @@ from domain.members.cascade import (
     CASCADING,
     CascadeOutcome,
     CascadeRequest,
+    CascadeStatus,
+    Judgement,
     RecordTerms,
+    judge,
     record_request,
-    select,
     status_of,
 )
-from domain.members.dead_letter import DeadLetterKind, reasons_of
+from domain.members.cascade_run import (
+    CASCADE,
+    CASCADE_RECORD,
+    Cascade,
+    CascadeAccountRestarted,
+    CascadeBegun,
+    CascadeEnded,
+    CascadeRecordEnded,
+    CascadeRecordTermsStated,
+    record_id,
+)
+from domain.members.dead_letter import CONFIGURATION_FAILURES, DeadLetterKind, Reason, reasons_of
 from domain.members.decisions import decide
 from domain.members.record import MEMBER_RECORD, MemberRecord
-from domain.members.requests import TransactionRequest
+from domain.members.requests import TransactionFacts, TransactionRequest
+from domain.platform.privileges import SYSTEM_PRIVILEGE
 from domain.premium.transactions import Origin, TransactionType
 from domain.products.master_policy import (
     MASTER_POLICY,
     CascadeResult,
     MasterPolicy,
-    MasterPolicyCascadeCompleted,
     MasterPolicyCascadeStarted,
     MasterPolicyRewritten,
     MasterPolicyTransactionRecorded,
+    RecordedTransaction,
 )
 
 #: Member records loaded at once.
-_PORTION = 500
+_PORTION: Final = 500
+#: Results that an answer names; all of them are counted, and read from `cascadeStatus`.
+RESULTS_TOLD: Final = 1_000
+#: Records up to which a cascade is over before its command is answered. decision: a client of a small policy is to
+#: need nothing but the answer.
+AT_ONCE: Final = "premium.cascade_at_once"
+
+_T = TransactionType
+_UNDOING: Final = frozenset({_T.REINSTATEMENT, _T.RESCIND_CANCELLATION})
+_WAITING: Final = Reason("WAITING", "an earlier message of the record waits", "decide the earlier dead letter first")
 
 
 class RecordPart(Part):
@@ -65,7 +93,17 @@ class RecordPart(Part):
     room="04",
     summary="Take a master policy transaction and let it run through the member records",
     rules=("PRM-008", "PRM-150", "PRM-151", "PRM-152"),
-    refusals=("MASTER_POLICY_NOT_FOUND", "BILL_TYPE_MISMATCH", "TRANSACTION_INCOMPLETE", "REQUEST_INVALID"),
+    refusals=(
+        "MASTER_POLICY_NOT_FOUND",
+        "BILL_TYPE_MISMATCH",
+        "TRANSACTION_INCOMPLETE",
+        "REQUEST_INVALID",
+        "ACTIVITY_IN_PROGRESS",
+        "NO_CANCELLATION_IN_FORCE",
+        "RESCIND_DATE_MISMATCH",
+        "REINSTATEMENT_BEFORE_CANCELLATION",
+    ),
+    activity=True,
     example={
         "transaction_id": "MTX-1",
         "master_policy": "MP-100",
@@ -75,7 +113,12 @@ class RecordPart(Part):
     },
 )
 class ApplyMasterPolicyTransaction(Command):
-    """`undoes` names the master cancellation that a reinstatement or rescission undoes; default: the latest one."""
+    """`undoes` names the master cancellation that a reinstatement or rescission undoes; default: the latest one.
+
+    A policy with few records (parameter `premium.cascade_at_once`) is answered when all of them have their result. For
+    a larger one the answer is 202 with `status` RUNNING and an `activity_id`: what becomes of it tells the query
+    `cascadeStatus`, and its progress GET /v1/jobs/{activity_id}.
+    """
 
     transaction_id: Identifier
     master_policy: Identifier
@@ -88,26 +131,50 @@ class ApplyMasterPolicyTransaction(Command):
     records: Annotated[tuple[RecordPart, ...], Field(max_length=10_000)] = ()
 
 
-class ApplyCascadedTransaction(Command):
-    """The transaction of one record in a cascade, as a dead letter keeps it."""
+@command(
+    privilege=SYSTEM_PRIVILEGE,
+    room="04",
+    summary="Take one step of a cascade: an account, a record, or its end",
+    rules=("PRM-150", "PRM-151", "PRM-152"),
+    refusals=("ENTITY_NOT_FOUND", "MEMBER_RECORD_NOT_FOUND"),
+    example={"cascade": "0197bb2e-8f4a-7a3e-9d3c-5f3e0a1b2c3d", "member_record": "MR-1001"},
+)
+class RunCascadeStep(Command):
+    """Names an account that a rewrite starts anew, or a record; neither: all of them have their result.
 
-    member_record: Identifier
-    request: ApplyMasterPolicyTransaction
+    The result names why a record was `skipped`, or the code with which it `failed` and became a dead letter. A step
+    taken again has no effect and the same result.
+    """
+
+    cascade: Identifier
+    account: Identifier | None = None
+    member_record: Identifier | None = None
 
 
-def _apply_cascaded(command: ApplyCascadedTransaction, unit: UnitOfWork) -> Outcome:
-    """Try the record's transaction again; whatever stands in its way keeps it waiting."""
-    policy = load_policy(unit, command.request.master_policy).state
-    member = unit.load(MEMBER_RECORD, command.member_record)
-    try:
-        request = _cascade_request(command.request, unit, policy)
-        _apply(unit, policy, record_request(request, member.state))
-    except Refusal as refusal:
-        raise StillFailingError(reasons_of(refusal.problems)) from refusal
-    return Outcome({"member_record": command.member_record, "result": CascadeOutcome.APPLIED.value})
+@command(
+    privilege=SYSTEM_PRIVILEGE,
+    room="04",
+    summary="Keep the record of a cascade as a dead letter whose step failed for a technical reason",
+    rules=("PRM-151",),
+    refusals=("ENTITY_NOT_FOUND", "MEMBER_RECORD_NOT_FOUND", "STATE_INVALID"),
+    example={
+        "cascade": "0197bb2e-8f4a-7a3e-9d3c-5f3e0a1b2c3d",
+        "member_record": "MR-1001",
+        "code": "INTERNAL_ERROR",
+        "detail": "a technical failure: TimeoutError",
+    },
+)
+class GiveUpCascadeStep(Command):
+    """Only a record can be given up; an account that is not started anew keeps the cascade from going on."""
+
+    cascade: Identifier
+    account: Identifier | None = None
+    member_record: Identifier | None = None
+    code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+    detail: Annotated[str, Field(max_length=500)] = ""
 
 
-OWN_MESSAGES[ApplyCascadedTransaction.__name__] = (ApplyCascadedTransaction, _apply_cascaded)
+# --- The master policy transaction -----------------------------------------------------------------------------------
 
 
 @handles(ApplyMasterPolicyTransaction)
@@ -116,61 +183,140 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
     policy = load_policy(unit, command.master_policy)
     state = policy.state
     unit.expect_main(MASTER_POLICY, policy)
+    answer: dict[str, object] = {"master_policy": state.number, "transaction_id": command.transaction_id}
     known = next((one for one in state.transactions if one.transaction_id == command.transaction_id), None)
     if known is not None:
         if (known.type, known.effective_date) != (command.type, command.effective_date):
             raise refuse("IDEMPOTENCY_CONFLICT", "the id belongs to another transaction", pointer="/transaction_id")
-        return Outcome({"master_policy": state.number, "transaction_id": known.transaction_id, "status": "REPEATED"})
+        return Outcome({**answer, "status": "REPEATED"})
     if state.bill_type is not BillType.LIST_BILL:
         raise refuse("BILL_TYPE_MISMATCH", "only list-bill policies cascade", pointer="/master_policy")
-    request = _cascade_request(command, unit, state)
-    if request.type not in CASCADING:
+    kind = TransactionType(command.type)
+    if kind not in CASCADING:
         recorded = MasterPolicyTransactionRecorded(
             transaction_id=command.transaction_id, type=command.type, effective_date=command.effective_date
         )
         unit.append(MASTER_POLICY, state.number, [recorded])
-        return Outcome({"master_policy": state.number, "transaction_id": command.transaction_id, "status": "RECORDED"})
-    numbers = unit.port(Directory).members_of_policy(state.number)
+        return Outcome({**answer, "status": "RECORDED"})
+    _refuse_beside_another(unit, state)
+    undone = _undone_by(command, state)
+    terms = _terms_of(command, state)
+    policy_after, cascade = _begin(unit, command, state, undone, terms)
+    limit = int(str(parameters_in_force(unit, (AT_ONCE,), {}, unit.today())[AT_ONCE]))
+    answer |= {"cascade": cascade.identifier, "members": cascade.members}
+    if unit.dry_run:
+        return Outcome({**answer, **_foreseen(unit, policy_after, cascade, terms, limit)})
+    if cascade.members > limit:
+        answer["activity_id"] = cascade.identifier
+    return Outcome({**answer, "status": CascadeStatus.RUNNING.value})
+
+
+def _refuse_beside_another(unit: UnitOfWork, policy: MasterPolicy) -> None:
+    """Master transactions of a policy come one after another: what one does depends on what the one before did.
+
+    decision: a second one is refused while the first has not reached all records, and is to be sent again; so it is
+    whole, whatever it undoes. Transactions of members go on: each meets the record before or behind its turn.
+    """
+    cascades = [one.cascade for one in policy.transactions if one.cascade is not None]
+    if cascades and unit.load(CASCADE, cascades[-1]).state.is_running:
+        raise refuse(
+            "ACTIVITY_IN_PROGRESS",
+            "an earlier transaction has not reached all records of the policy",
+            pointer="/master_policy",
+            entity=cascades[-1],
+        )
+
+
+def _undone_by(command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> RecordedTransaction | None:
+    """The master cancellation that a reinstatement or rescission undoes.
+
+    decision: it must fit as for a record alone (PRM-065, PRM-066), else the whole transaction is refused, rather than
+    by every record.
+    """
+    kind = TransactionType(command.type)
+    if kind not in _UNDOING:
+        return None
+    cancelled = [
+        one
+        for one in policy.transactions
+        if one.type == _T.CANCELLATION and command.undoes in (None, one.transaction_id)
+    ]
+    if not cancelled:
+        raise refuse("NO_CANCELLATION_IN_FORCE", "the master policy was not cancelled", pointer="/undoes")
+    undone = cancelled[-1]
+    if kind is _T.RESCIND_CANCELLATION and command.effective_date != undone.effective_date:
+        raise refuse("RESCIND_DATE_MISMATCH", "the cancellation has another date", pointer="/effective_date")
+    if kind is _T.REINSTATEMENT and command.effective_date < undone.effective_date:
+        raise refuse(
+            "REINSTATEMENT_BEFORE_CANCELLATION", "the cancellation has a later date", pointer="/effective_date"
+        )
+    return undone
+
+
+def _terms_of(command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> dict[str, RecordTerms]:
+    """What is stated for single records, by number."""
+    return {
+        part.member_record: RecordTerms(
+            part.effective_date, premium_amounts(part.amounts, policy.currency, f"/records/{index}/amounts")
+        )
+        for index, part in enumerate(command.records)
+    }
+
+
+def _begin(
+    unit: UnitOfWork,
+    command: ApplyMasterPolicyTransaction,
+    policy: MasterPolicy,
+    undone: RecordedTransaction | None,
+    terms: Mapping[str, RecordTerms],
+) -> tuple[MasterPolicy, Cascade]:
+    """Record the master transaction and begin its cascade; the policy and the cascade behind it."""
+    identifier = str(unit.new_id())
+    members = unit.port(Cascades).size_of(policy.number)
     started = MasterPolicyCascadeStarted(
         transaction_id=command.transaction_id,
         type=command.type,
         effective_date=command.effective_date,
-        members=len(numbers),
+        members=members,
+        cascade=identifier,
     )
-    unit.append(MASTER_POLICY, state.number, [started])
-    restarted: list[dict[str, object]] = []
-    if request.type is TransactionType.REWRITE:
-        rewritten = MasterPolicyRewritten(
-            transaction_id=command.transaction_id,
-            old_effective_date=state.effective_date,
-            effective_date=command.effective_date,
+    events: list[object] = [started]
+    accounts: Sequence[str] = ()
+    if command.type == _T.REWRITE:
+        events.append(
+            MasterPolicyRewritten(
+                transaction_id=command.transaction_id,
+                old_effective_date=policy.effective_date,
+                effective_date=command.effective_date,
+            )
         )
-        state = unit.append(MASTER_POLICY, state.number, [rewritten]).state
-        restarted = restart_invoicing(unit, state, _accounts_of(unit, state))
-    results: list[CascadeResult] = []
-    for portion in _portions(unit, numbers):
-        selection = select(request, portion, term_expiration=state.expiration_date)
-        results += [CascadeResult(number, CascadeOutcome.SKIPPED) for number in selection.skipped]
-        results += [_run(command, unit, state, request, number) for number in selection.included]
-    results.sort(key=lambda one: one.member_record)
-    status = status_of(results)
-    completed = MasterPolicyCascadeCompleted(
-        transaction_id=command.transaction_id, status=status, results=tuple(results)
+        accounts = _accounts_of(unit, policy)
+    after = unit.append(MASTER_POLICY, policy.number, events)
+    begun = CascadeBegun(
+        cascade=identifier,
+        master_policy=policy.number,
+        transaction_id=command.transaction_id,
+        type=TransactionType(command.type),
+        effective_date=command.effective_date,
+        transaction_date=command.transaction_date or unit.today(),
+        origin=command.origin,
+        reason=command.reason,
+        undoes=None if undone is None else undone.transaction_id,
+        undone=None if undone is None else undone.cascade,
+        accounts=tuple(accounts),
+        members=members,
+        sender=unit.principal.client,
     )
-    unit.append(MASTER_POLICY, state.number, [completed])
-    counts = {outcome.value: sum(one.result == outcome for one in results) for outcome in CascadeOutcome}
-    return Outcome(
-        {
-            "master_policy": state.number,
-            "transaction_id": command.transaction_id,
-            "status": status.value,
-            "counts": counts,
-            **({"accounts": restarted} if restarted else {}),
-            "results": [
-                {"member_record": one.member_record, "result": one.result, "code": one.code} for one in results[:1000]
-            ],
-        }
-    )
+    cascade = unit.append(CASCADE, identifier, [begun])
+    for number, stated in terms.items():
+        own = CascadeRecordTermsStated(
+            cascade=identifier,
+            member_record=number,
+            effective_date=stated.effective_date,
+            amounts=stated.amounts,
+        )
+        unit.append(CASCADE_RECORD, record_id(identifier, number), [own])
+    return after.state, cascade.state
 
 
 def _accounts_of(unit: UnitOfWork, policy: MasterPolicy) -> list[str]:
@@ -181,60 +327,322 @@ def _accounts_of(unit: UnitOfWork, policy: MasterPolicy) -> list[str]:
     return sorted({entry.account for entry in setup.entries if entry.account})
 
 
-def _cascade_request(command: ApplyMasterPolicyTransaction, unit: UnitOfWork, policy: MasterPolicy) -> CascadeRequest:
-    kind = TransactionType(command.type)
-    undoes = command.undoes
-    if undoes is None and kind in (TransactionType.REINSTATEMENT, TransactionType.RESCIND_CANCELLATION):
-        cancelled = [one for one in policy.transactions if one.type == TransactionType.CANCELLATION]
-        if not cancelled:
-            raise refuse("NO_CANCELLATION_IN_FORCE", "the master policy was not cancelled", pointer="/undoes")
-        undoes = cancelled[-1].transaction_id
-    records = {
-        part.member_record: RecordTerms(
-            part.effective_date, premium_amounts(part.amounts, policy.currency, f"/records/{index}/amounts")
-        )
-        for index, part in enumerate(command.records)
+def _foreseen(
+    unit: UnitOfWork, policy: MasterPolicy, cascade: Cascade, terms: Mapping[str, RecordTerms], limit: int
+) -> dict[str, object]:
+    """What a dry run tells: of a small policy everything that would happen, of a large one whom it would reach."""
+    if cascade.members <= limit:
+        for account in cascade.accounts:
+            _restart(unit, cascade, account)
+        reached = [_reach(unit, cascade, number) for portion in _portions(unit, cascade) for number in portion]
+        results = [_result(one) for one in reached if one is not None]
+        counts = Counter(one.result for one in results)
+        restarted = unit.load(CASCADE, cascade.identifier).state
+        return _told(restarted, status_of(results), counts, results)
+    groups: Counter[Judgement] = Counter()
+    for portion in _portions(unit, cascade):
+        for number, loaded in unit.read_many(MEMBER_RECORD, portion).items():
+            own = replace(cascade.transaction, records={number: terms[number]} if number in terms else None)
+            groups[judge(own, loaded.state, policy.expiration_date)] += 1
+    return {
+        "status": CascadeStatus.RUNNING.value,
+        "foreseen": {judgement.value: groups[judgement] for judgement in Judgement},
     }
-    return CascadeRequest(
-        transaction_id=command.transaction_id,
-        type=kind,
-        master_policy=policy.number,
-        effective_date=command.effective_date,
-        transaction_date=command.transaction_date or unit.today(),
-        origin=command.origin,
-        reason=command.reason,
-        undoes=undoes,
-        records=records,
-    )
 
 
-def _portions(unit: UnitOfWork, numbers: Sequence[str]) -> Iterator[list[MemberRecord]]:
-    for start in range(0, len(numbers), _PORTION):
-        yield [one.state for one in unit.read_many(MEMBER_RECORD, numbers[start : start + _PORTION]).values()]
+def _portions(unit: UnitOfWork, cascade: Cascade) -> Iterator[list[str]]:
+    """The records of the policy, some at a time."""
+    after = ""
+    policy = cascade.transaction.master_policy
+    while portion := unit.port(Cascades).without_result(cascade.identifier, policy, after, _PORTION):
+        yield portion
+        after = portion[-1]
 
 
-def _run(
-    command: ApplyMasterPolicyTransaction, unit: UnitOfWork, policy: MasterPolicy, request: CascadeRequest, number: str
-) -> CascadeResult:
-    """The transaction of one record; a failure becomes a dead letter (PRM-151)."""
+# --- Its steps -------------------------------------------------------------------------------------------------------
+
+
+@handles(RunCascadeStep)
+def run_cascade_step(command: RunCascadeStep, unit: UnitOfWork) -> Outcome:
+    cascade = _cascade(unit, command.cascade)
+    if command.account is not None:
+        return _restart(unit, cascade, command.account)
+    if command.member_record is None:
+        return _end(unit, cascade)
+    ended = _reach(unit, cascade, command.member_record)
+    return Outcome({"cascade": cascade.identifier, "member_record": command.member_record, **_step_result(ended)})
+
+
+@handles(GiveUpCascadeStep)
+def give_up_cascade_step(command: GiveUpCascadeStep, unit: UnitOfWork) -> Outcome:
+    cascade = _cascade(unit, command.cascade)
+    number = command.member_record
+    if number is None:
+        raise refuse("STATE_INVALID", "only the step of a record can be given up", pointer="/member_record")
     unit.lock(f"member:{number}")
-    member = unit.load(MEMBER_RECORD, number)
+    known = unit.load(CASCADE_RECORD, record_id(cascade.identifier, number)).state.ended
+    _member(unit, number)
+    reason = Reason(command.code, command.detail or command.code, "reprocess when the cause is mended")
+    ended = known or _keep(unit, cascade, number, (reason,))
+    return Outcome({"cascade": cascade.identifier, "member_record": number, **_step_result(ended)})
+
+
+def _cascade(unit: UnitOfWork, identifier: str) -> Cascade:
+    cascade = unit.load(CASCADE, identifier).state
+    if not cascade.identifier:
+        raise refuse("ENTITY_NOT_FOUND", "there is no such cascade", pointer="/cascade")
+    return cascade
+
+
+def _member(unit: UnitOfWork, number: str) -> MemberRecord:
+    member = unit.load(MEMBER_RECORD, number).state
+    if not member.exists:
+        raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/member_record")
+    return member
+
+
+def _step_result(ended: CascadeRecordEnded | None) -> dict[str, object]:
+    """What the run is told: whether the record was reached, is skipped, or failed."""
+    if ended is None:
+        return {"result": Judgement.NOT_INCLUDED.value, "skipped": Judgement.NOT_INCLUDED.value}
+    told: dict[str, object] = {"result": ended.result.value, "code": ended.code}
+    if ended.result is CascadeOutcome.SKIPPED:
+        return {**told, "skipped": "ALREADY_CANCELLED"}
+    return told if ended.result is CascadeOutcome.APPLIED else {**told, "failed": ended.code}
+
+
+def _restart(unit: UnitOfWork, cascade: Cascade, account: str) -> Outcome:
+    """Start an account of a rewritten policy anew, invoices that do not fit any more discarded newest first."""
+    policy = load_policy(unit, cascade.transaction.master_policy).state
+    unit.lock(f"account:{account}")
+    if not unit.load(CASCADE, cascade.identifier).state.is_restarted(account):
+        done = next(iter(restart_invoicing(unit, policy, [account])), None)
+        restarted = CascadeAccountRestarted(
+            cascade=cascade.identifier,
+            account=account,
+            invoicing_start=None if done is None else dt.date.fromisoformat(str(done["invoicing_start"])),
+            discarded=_texts(done, "discarded"),
+            not_discarded=_texts(done, "not_discarded"),
+            warnings=_texts(done, "warnings"),
+        )
+        unit.append(CASCADE, cascade.identifier, [restarted])
+    return Outcome({"cascade": cascade.identifier, "account": account})
+
+
+def _texts(done: Mapping[str, object] | None, name: str) -> tuple[str, ...]:
+    found = () if done is None else done[name]
+    return tuple(str(one) for one in found) if isinstance(found, list) else ()
+
+
+def _reach(unit: UnitOfWork, cascade: Cascade, number: str) -> CascadeRecordEnded | None:
+    """Give a record its transaction and its result, once; None: the cascade does not concern it.
+
+    decision: behind earlier messages of the record it waits as other messages do (PLT-058), before the lock is looked
+    at; also where it undoes what is among them.
+    """
+    unit.lock(f"member:{number}")
+    stream = record_id(cascade.identifier, number)
+    record = unit.load(CASCADE_RECORD, stream).state
+    if record.ended is not None:
+        return record.ended
+    policy = load_policy(unit, cascade.transaction.master_policy).state
+    member = _member(unit, number)
+    transaction = cascade.transaction_of(record, number)
+    judgement = judge(transaction, member, policy.expiration_date)
+    concerned = judgement is not Judgement.NOT_INCLUDED or _is_to_be_undone(unit, cascade, number)
+    if concerned and unit.port(PendingLetters).pending(number):
+        return _keep(unit, cascade, number, (_WAITING,), waiting=True)
+    if judgement is Judgement.NOT_INCLUDED:
+        return None
+    if judgement is Judgement.SKIPPED:
+        return _ended(unit, cascade, number, CascadeOutcome.SKIPPED)
+    facts = _facts(unit, policy, number)
     try:
-        _apply(unit, policy, record_request(request, member.state))
+        events = decide(member, record_request(transaction, member), facts)
     except Refusal as refusal:
-        stated = tuple(part for part in command.records if part.member_record == number)
-        kept = ApplyCascadedTransaction(member_record=number, request=command.model_copy(update={"records": stated}))
-        dead_letter(unit, kept, number, reasons_of(refusal.problems), kind=DeadLetterKind.CASCADE_RECORD)
-        return CascadeResult(number, CascadeOutcome.DEAD_LETTERED, refusal.code)
-    return CascadeResult(number, CascadeOutcome.APPLIED)
+        return _keep(unit, cascade, number, reasons_of(refusal.problems))
+    apply_events(unit, unit.load(MEMBER_RECORD, number), events, facts)
+    return _ended(unit, cascade, number, CascadeOutcome.APPLIED)
 
 
-def _apply(unit: UnitOfWork, policy: MasterPolicy, request: TransactionRequest) -> None:
-    number = request.member_record or ""
-    accounts = (request.account,) if request.account else ()
-    facts = facts_of(unit, policy, number, accounts)
-    member = unit.load(MEMBER_RECORD, number)
-    apply_events(unit, member, decide(member.state, request, facts), facts)
+def _is_to_be_undone(unit: UnitOfWork, cascade: Cascade, number: str) -> bool:
+    """Whether the cancellation that the cascade undoes still waits to reach the record: it comes first, then this."""
+    return cascade.undone is not None and unit.load(CASCADE_RECORD, record_id(cascade.undone, number)).state.waits
+
+
+def _ended(
+    unit: UnitOfWork,
+    cascade: Cascade,
+    number: str,
+    result: CascadeOutcome,
+    code: str | None = None,
+    letter: str | None = None,
+) -> CascadeRecordEnded:
+    ended = CascadeRecordEnded(
+        cascade=cascade.identifier, member_record=number, result=result, code=code, dead_letter=letter
+    )
+    unit.append(CASCADE_RECORD, record_id(cascade.identifier, number), [ended])
+    return ended
+
+
+def _keep(
+    unit: UnitOfWork, cascade: Cascade, number: str, reasons: tuple[Reason, ...], *, waiting: bool = False
+) -> CascadeRecordEnded:
+    """Keep the record's transaction as a dead letter (PRM-151)."""
+    transaction = cascade.transaction
+    message = ApplyCascadedRecord(
+        cascade=cascade.identifier,
+        member_record=number,
+        master_policy=transaction.master_policy,
+        transaction_id=transaction.transaction_id,
+        type=transaction.type.value,
+        effective_date=transaction.effective_date,
+    )
+    kept = dead_letter(
+        unit,
+        message,
+        number,
+        reasons,
+        waiting=waiting,
+        kind=DeadLetterKind.CASCADE_RECORD,
+        source=cascade.sender,
+    )
+    letter = str(kept.result["dead_letter"])
+    return _ended(unit, cascade, number, CascadeOutcome.DEAD_LETTERED, reasons[0].code, letter)
+
+
+def _end(unit: UnitOfWork, cascade: Cascade) -> Outcome:
+    """End a cascade all of whose records have had their turn."""
+    found = unit.port(Cascades)
+    counts = found.counts(cascade.identifier)
+    failed = counts[CascadeOutcome.DEAD_LETTERED] + counts[CascadeOutcome.REFUSED]
+    status = CascadeStatus.COMPLETED_WITH_ERRORS if failed else CascadeStatus.COMPLETED
+    if cascade.ended is None:
+        ended = CascadeEnded(
+            cascade=cascade.identifier,
+            master_policy=cascade.transaction.master_policy,
+            transaction_id=cascade.transaction.transaction_id,
+            status=status,
+            applied=counts[CascadeOutcome.APPLIED],
+            skipped=counts[CascadeOutcome.SKIPPED],
+            dead_lettered=failed,
+        )
+        unit.append(CASCADE, cascade.identifier, [ended])
+    return Outcome(_told(cascade, status, counts, found.results(cascade.identifier, RESULTS_TOLD)))
+
+
+def _told(
+    cascade: Cascade, status: CascadeStatus, counts: Mapping[Any, int], results: Sequence[CascadeResult]
+) -> dict[str, object]:
+    """How a cascade ended: its status, counts, the accounts started anew, the results of the first records."""
+    restarted = [
+        {
+            "account": one.account,
+            "invoicing_start": one.invoicing_start.isoformat(),
+            "discarded": list(one.discarded),
+            "not_discarded": list(one.not_discarded),
+            "warnings": list(one.warnings),
+        }
+        for one in cascade.restarted
+        if one.invoicing_start is not None
+    ]
+    return {
+        "status": status.value,
+        "counts": {outcome.value: counts.get(outcome, 0) for outcome in CascadeOutcome},
+        **({"accounts": restarted} if restarted else {}),
+        "results": [
+            {"member_record": one.member_record, "result": str(one.result), "code": one.code}
+            for one in results[:RESULTS_TOLD]
+        ],
+    }
+
+
+def _result(ended: CascadeRecordEnded) -> CascadeResult:
+    return CascadeResult(ended.member_record, ended.result, ended.code)
+
+
+def _facts(unit: UnitOfWork, policy: MasterPolicy, number: str, account: str | None = None) -> TransactionFacts:
+    return facts_of(unit, policy, number, (account,) if account else ())
+
+
+# --- Dead letters of a cascade ---------------------------------------------------------------------------------------
+
+
+class ApplyCascadedRecord(Command):
+    """The transaction of one record in a cascade, as a dead letter keeps it; what it states stands in the cascade."""
+
+    cascade: Identifier
+    member_record: Identifier
+    master_policy: Identifier
+    transaction_id: Identifier
+    type: str
+    effective_date: dt.date
+
+
+def _apply_cascaded(command: ApplyCascadedRecord, unit: UnitOfWork) -> Outcome:
+    """Process a record's dead letter. What is to be put right first keeps it waiting.
+
+    decision: any other refusal ends it, as it does other messages (PLT-059), and is the record's result.
+    """
+    cascade = _cascade(unit, command.cascade)
+    number = command.member_record
+    unit.lock(f"member:{number}")
+    record = unit.load(CASCADE_RECORD, record_id(cascade.identifier, number)).state
+    policy = load_policy(unit, cascade.transaction.master_policy).state
+    member = _member(unit, number)
+    transaction = cascade.transaction_of(record, number)
+    if judge(transaction, member, policy.expiration_date) is not Judgement.INCLUDED:
+        return _reprocessed(_ended(unit, cascade, number, CascadeOutcome.SKIPPED))
+    facts = _facts(unit, policy, number)
+    try:
+        events = decide(member, record_request(transaction, member), facts)
+    except Refusal as refusal:
+        if all(problem.code in CONFIGURATION_FAILURES for problem in refusal.problems):
+            raise StillFailingError(reasons_of(refusal.problems)) from refusal
+        _ended(unit, cascade, number, CascadeOutcome.REFUSED, refusal.code)
+        raise
+    apply_events(unit, unit.load(MEMBER_RECORD, number), events, facts)
+    return _reprocessed(_ended(unit, cascade, number, CascadeOutcome.APPLIED))
+
+
+def _reprocessed(ended: CascadeRecordEnded) -> Outcome:
+    return Outcome({"member_record": ended.member_record, "result": ended.result.value})
+
+
+class ApplyCascadedTransaction(Command):
+    """The same of a cascade from before cascades had streams: it holds the whole master transaction."""
+
+    member_record: Identifier
+    request: ApplyMasterPolicyTransaction
+
+
+def _apply_cascaded_before(command: ApplyCascadedTransaction, unit: UnitOfWork) -> Outcome:
+    sent, number = command.request, command.member_record
+    policy = load_policy(unit, sent.master_policy).state
+    member = unit.load(MEMBER_RECORD, number).state
+    undone = _undone_by(sent, policy)
+    transaction = CascadeRequest(
+        transaction_id=sent.transaction_id,
+        type=TransactionType(sent.type),
+        master_policy=policy.number,
+        effective_date=sent.effective_date,
+        transaction_date=sent.transaction_date or unit.today(),
+        origin=sent.origin,
+        reason=sent.reason,
+        undoes=None if undone is None else undone.transaction_id,
+        records=_terms_of(sent, policy),
+    )
+    facts = _facts(unit, policy, number)
+    try:
+        events = decide(member, record_request(transaction, member), facts)
+    except Refusal as refusal:
+        raise StillFailingError(reasons_of(refusal.problems)) from refusal
+    apply_events(unit, unit.load(MEMBER_RECORD, number), events, facts)
+    return Outcome({"member_record": number, "result": CascadeOutcome.APPLIED.value})
+
+
+OWN_MESSAGES[ApplyCascadedRecord.__name__] = (ApplyCascadedRecord, _apply_cascaded)
+OWN_MESSAGES[ApplyCascadedTransaction.__name__] = (ApplyCascadedTransaction, _apply_cascaded_before)
 
 
 # --- Changes of an account ------------------------------------------------------------------------------------------
@@ -279,6 +687,7 @@ def _for_members(
         member = unit.load(MEMBER_RECORD, number)
         policy = unit.load(MASTER_POLICY, member.state.master_policy).state
         own = replace(request, transaction_id=f"{mark}/{number}", member_record=number)
-        _apply(unit, policy, own)
+        facts = _facts(unit, policy, number, request.account)
+        apply_events(unit, member, decide(member.state, own, facts), facts)
         results[number] = CascadeOutcome.APPLIED
     return results

@@ -73,6 +73,7 @@ class CommandType:
     refusals: tuple[str, ...]
     rules: tuple[str, ...]
     account_field: str | None = None
+    activity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +173,17 @@ def command(
     refusals: Sequence[str] = (),
     rules: Sequence[str] = (),
     account_field: str | None = None,
+    activity: bool = False,
 ) -> Callable[[type[C]], type[C]]:
     """Declare a command. `example` is a payload that runs in the demo data; `refusals` are its own codes, in order;
-    `account_field` names the member that holds its account, where that is not `account` itself (PLT-009)."""
+    `account_field` names the member that holds its account, where that is not `account` itself (PLT-009). `activity`:
+    it may go on behind its commit, and then names the `activity_id` in its result (PLT-010)."""
 
     def declare(model: type[C]) -> type[C]:
         name = model.__name__
         field = account_field or ("account" if "account" in model.model_fields else None)
         CommandRegistry.types[name] = CommandType(
-            name, model, privilege, room, summary, example, tuple(refusals), tuple(rules), field
+            name, model, privilege, room, summary, example, tuple(refusals), tuple(rules), field, activity
         )
         return model
 

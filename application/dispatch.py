@@ -48,6 +48,10 @@ IN_PROGRESS_RETRY_AFTER = 1
 
 R = TypeVar("R")
 
+#: What goes on behind the commit of a command: gets the request and its answer, and answers with what came of it. It
+#: raises nothing, for the command stands.
+Continuation = Callable[[CommandRequest, CommandAnswer], CommandAnswer]
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 #: A client's key; behind `#` the index of a batch's item without a key of its own (PLT-009).
 _KEY_FORM = re.compile(r"[A-Za-z0-9._:-]{1,100}(#[0-9]{1,3})?")
@@ -336,6 +340,7 @@ class Dispatcher:
         guards: Sequence[Guard] = (),
         types: Mapping[str, CommandType] | None = None,
         handlers: Mapping[str, Handler] | None = None,
+        continuations: Mapping[str, Continuation] | None = None,
         conflict_retries: int = CONFLICT_RETRIES,
     ) -> None:
         self._units = units
@@ -345,6 +350,7 @@ class Dispatcher:
         self._guards = tuple(guards)
         self._types = CommandRegistry.types if types is None else types
         self._handlers = CommandRegistry.handlers if handlers is None else handlers
+        self._continuations = dict(continuations or {})
         self._conflict_retries = conflict_retries
 
     def authorise(self, request: CommandRequest) -> None:
@@ -365,12 +371,14 @@ class Dispatcher:
         execution = self._execution(request)
         try:
             self._check_facade(execution)
-            return self._with_retries([execution], lambda: self._attempt(execution))
+            answer = self._with_retries([execution], lambda: self._attempt(execution))
         except Refusal as refusal:
             raise self._refused(execution, refusal.problems) from None
         except Exception:
             self._failed(execution)
             raise
+        goes_on = self._continuations.get(request.name)
+        return answer if goes_on is None or answer.dry_run else goes_on(request, answer)
 
     def execute_atomic(self, requests: Sequence[CommandRequest]) -> list[CommandAnswer]:
         """Run the commands of one account, all or none, in the order given (PLT-009, mode ATOMIC).

@@ -251,6 +251,10 @@ class RunStore(Protocol):
         """Runs to be worked on, oldest first: scheduled ones, and those whose process may have died."""
         ...
 
+    def reopen(self, run_id: UUID) -> bool:
+        """Have a run that has ended be worked on again from where it stands; False when it has not ended."""
+        ...
+
     def claim(self, run_id: UUID) -> AbstractContextManager[ClaimedRun | None]:
         """Take the run for this process; None when another one has it, or there is nothing left to do."""
         ...
@@ -273,8 +277,18 @@ class Accounts(Protocol):
 
 
 Starter = Callable[[UUID], None]
-#: The items of a run behind one of them, for a job that goes through something of its own.
-Items = Callable[[StoredRun, str], Iterator[str]]
+
+
+class Items(Protocol):
+    """What a job goes through that has something of its own to go through."""
+
+    def behind(self, run: StoredRun, after: str) -> Iterator[str]:
+        """The items behind one of them, in order; those behind the empty text are all."""
+        ...
+
+    def count(self, run: StoredRun) -> int:
+        """About how many items there are."""
+        ...
 
 
 class ItemFailed(Exception):
@@ -349,10 +363,13 @@ class JobRuns:
     def follow(self, job: str, run_id: UUID, started_by: str, *, at_once: bool = False) -> None:
         """Have a run of this id, the command's that it follows, however often it is asked for.
 
-        With `at_once` it is worked on by this call, unless another process does so already.
+        One that has ended is gone on with: what it follows is not done, whoever ended it. With `at_once` it is worked
+        on by this call, unless another process does so already.
         """
         run = replace(self._new(job, None, "COMMAND"), run_id=run_id)
         created = self._store.create(StoredRun(run, (), frozenset()), started_by=started_by)
+        if not created:
+            created = self._store.reopen(run_id)
         if at_once:
             self.work(run_id)
         elif created:
@@ -403,11 +420,16 @@ class JobRuns:
             return
         own = self._items.get(run.progress.job)
         if own is not None:
-            yield from own(run, after)
+            yield from own.behind(run, after)
             return
         while page := self._accounts.items(definition.work, run, after, PAGE):
             yield from page
             after = page[-1]
+
+    def selected(self, run: StoredRun) -> int:
+        """How many items a run that begins has."""
+        own = self._items.get(run.progress.job)
+        return sum(1 for _ in self.selection(run, "")) if own is None else own.count(run)
 
     def due_since(self, definition: JobDefinition, now: dt.datetime) -> dt.datetime | None:
         """The instant since which a retry waits for a run of the job."""
@@ -489,6 +511,19 @@ class JobRuns:
             effective += 1
         return effective, None
 
+    def answer_of(self, run_id: UUID, item: str) -> CommandAnswer:
+        """What the command of an item was answered that a run has done; it is sent again, under the same key."""
+        run = self._store.find(run_id)
+        if run is None:
+            raise LookupError(f"no run {run_id}")
+        definition = self.definitions[run.job]
+        payload = definition.payload(StoredRun(run, (), frozenset()), item)
+        key = key_of(run_id, item, "0")
+        return self._answer(
+            definition,
+            CommandRequest(definition.command, payload, _principal(definition), "JOB", idempotency_key=key),
+        )
+
     def _answer(self, definition: JobDefinition, request: CommandRequest) -> CommandAnswer:
         """The answer of an item's command; a job that insists asks again for one that failed."""
         for attempts_left in range(ATTEMPTS - 1 if definition.insists else 0, -1, -1):
@@ -542,7 +577,7 @@ class _Work:
             return
         self.skipped = dict(run.skipped)
         if run.state is RunState.SCHEDULED:
-            run = replace(run, state=RunState.RUNNING, selected=sum(1 for _ in self.runs.selection(stored, "")))
+            run = replace(run, state=RunState.RUNNING, selected=self.runs.selected(stored))
             self._save(run)
         for account in self.runs.selection(stored, run.last_item or ""):
             if stopping():

@@ -755,8 +755,12 @@ def dead_letter(
     *,
     waiting: bool = False,
     kind: DeadLetterKind = DeadLetterKind.MEMBER_TRANSACTION,
+    source: str | None = None,
 ) -> Outcome:
-    """Keep a message for later; the sender learns the dead letter's number and the reasons."""
+    """Keep a message for later; the sender learns the dead letter's number and the reasons.
+
+    `source` is the client it came from, if that is not the one that asks now.
+    """
     if isinstance(unit, ReprocessingUnit):
         raise StillFailingError(reasons)
     number = f"DL-{unit.next_number('dead_letter'):08d}"
@@ -767,7 +771,7 @@ def dead_letter(
         command=type(command).__name__,
         payload=json.dumps(command.model_dump(mode="json", exclude_unset=True), sort_keys=True),
         reasons=reasons,
-        source=unit.principal.client,
+        source=source or unit.principal.client,
         waiting=waiting,
         received_at=unit.now,
     )

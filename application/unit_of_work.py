@@ -53,6 +53,11 @@ class UnitOfWork(Protocol):
     @property
     def channel(self) -> str: ...
 
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing will be committed (PLT-007), so that nothing can follow behind the command's commit."""
+        ...
+
     def today(self, time_zone: str = "UTC") -> dt.date:
         """The civil date of `now` in an IANA time zone (PLT-050)."""
         ...

@@ -214,6 +214,10 @@ class PostgresUnitOfWork:
     def channel(self) -> str:
         return self._context.request.channel
 
+    @property
+    def dry_run(self) -> bool:
+        return self._context.request.dry_run
+
     def today(self, time_zone: str = "UTC") -> dt.date:
         return civil_date(self._context.now, time_zone)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from projections.engine import ReadSession
-from projections.read_models import FOLLOWING
+from projections.read_models import FOLLOWING, INLINE
 from projections.register.fold import register
 
 Row = dict[str, Any]
@@ -27,7 +27,7 @@ class Reads:
     def tables(self) -> dict[str, str]:
         """The quoted name of every table that a query may name."""
         names = {table.name: self._session.table(register.name, table.name) for table in register.tables}
-        for model in FOLLOWING:
+        for model in (*INLINE[1:], *FOLLOWING):
             for table in model.tables:
                 names[f"{model.name}_{table.name}"] = self._session.table(model.name, table.name)
         return names

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 import strawberry
 
+from api.graphql.cascades import Cascade, cascades_of
 from api.graphql.context import Context
 from api.graphql.events import Event, event_of, stream_history
 from api.graphql.guard import needs, read
@@ -36,7 +36,6 @@ from application.parameters import parameters_in_force
 from application.pricing import account_terms, terms_of_accounts
 from domain.accounts.account import ACCOUNT
 from domain.errors import refuse
-from domain.members.cascade import CascadeOutcome, CascadeStatus, is_dead_lettered, standing_results, status_of
 from domain.members.events import MemberAnybChanged
 from domain.members.history import premium_history
 from domain.members.record import MEMBER_RECORD
@@ -49,12 +48,6 @@ from domain.premium.explanation import explain_charge
 from domain.premium.modal_periods import modal_periods
 from domain.premium.timeline import Timeline
 from domain.premium.transactions import PolicyTransaction
-from domain.products.master_policy import (
-    MASTER_POLICY,
-    CascadeResult,
-    MasterPolicyCascadeCompleted,
-    MasterPolicyCascadeStarted,
-)
 from projections.register.reads import MEMBERS, find_member, invoices_by_charge, locked_members
 
 _DAY = dt.timedelta(days=1)
@@ -198,29 +191,6 @@ class ModalPeriod:
     anchor: dt.date = strawberry.field(description="The day from which the modal periods are counted.")
 
 
-@strawberry.type(description="What a master policy transaction did to one member record (PRM-151).")
-class CascadedRecord:
-    member_record: str = strawberry.field(description="The member record.")
-    result: str = strawberry.field(description="APPLIED, SKIPPED or DEAD_LETTERED; a later success counts.")
-    code: str | None = strawberry.field(description="Why it could not be applied at first.")
-
-
-@strawberry.type(description="A master policy transaction on its way through the member records (PRM-150).")
-class Cascade:
-    transaction_id: strawberry.ID = strawberry.field(description="Its id, as the policy system sent it.")
-    type: str = strawberry.field(description="CANCELLATION, RESCIND_CANCELLATION, REINSTATEMENT or REWRITE.")
-    effective_date: dt.date = strawberry.field(description="From when it takes effect.")
-    status: str = strawberry.field(description="RUNNING, COMPLETED or COMPLETED_WITH_ERRORS.")
-    applied: int = strawberry.field(description="Records to which it was applied.")
-    skipped: int = strawberry.field(description="Records that needed nothing.")
-    dead_lettered: int = strawberry.field(description="Records that wait as dead letters.")
-    _results: strawberry.Private[list[CascadedRecord]]
-
-    @strawberry.field(description="The result of each record, by record number.")
-    def results(self, first: First = DEFAULT_PAGE, after: After = None) -> Connection[CascadedRecord]:
-        return page_of(self._results, f"cascade {self.transaction_id}", first, after, lambda one: one)
-
-
 @strawberry.type(description="A member record that waits for decisions on backed-off transactions (PRM-110).")
 class PendingRollOn:
     member_record: str = strawberry.field(description="The member record.")
@@ -328,44 +298,6 @@ def history_of(context: Context, number: str, as_of: dt.datetime | None, all_ver
         modal_premium_of(one.row, state, one.version, one.status, transactions, later_date=one.row.account in direct)
         for one in premium_history(state, events, all_versions=all_versions)
     ]
-
-
-def cascades_of(context: Context, policy: str, transaction_id: str | None) -> list[Cascade]:
-    """The cascades of a policy in order; a record that was applied later, from its dead letter, counts as applied."""
-    started: dict[str, MasterPolicyCascadeStarted] = {}
-    results: dict[str, tuple[CascadeResult, ...]] = {}
-    kinds = (MasterPolicyCascadeStarted, MasterPolicyCascadeCompleted)
-    for _, happened in context.history.of_types([MASTER_POLICY.stream(policy)], *kinds):
-        if transaction_id not in (None, happened.transaction_id):
-            continue
-        if isinstance(happened, MasterPolicyCascadeStarted):
-            started[happened.transaction_id] = happened
-        else:
-            results[happened.transaction_id] = happened.results
-    waiting = {one.member_record for found in results.values() for one in found if is_dead_lettered(one)}
-    loaded = context.history.states(MEMBER_RECORD, sorted(waiting))
-    records = {number: one.state for number, one in loaded.items()}
-    return [
-        _cascade(one, None if name not in results else standing_results(name, results[name], records))
-        for name, one in started.items()
-    ]
-
-
-def _cascade(started: MasterPolicyCascadeStarted, results: list[CascadeResult] | None) -> Cascade:
-    counts = Counter(one.result for one in results or ())
-    return Cascade(
-        transaction_id=strawberry.ID(started.transaction_id),
-        type=started.type,
-        effective_date=started.effective_date,
-        status=str(CascadeStatus.RUNNING if results is None else status_of(results)),
-        applied=counts[CascadeOutcome.APPLIED],
-        skipped=counts[CascadeOutcome.SKIPPED],
-        dead_lettered=counts[CascadeOutcome.DEAD_LETTERED],
-        _results=[
-            CascadedRecord(member_record=one.member_record, result=str(one.result), code=one.code)
-            for one in results or ()
-        ],
-    )
 
 
 # --- Charges ---------------------------------------------------------------------------------------------------------

@@ -26,11 +26,12 @@ CASCADING = frozenset({_T.CANCELLATION, _T.RESCIND_CANCELLATION, _T.REINSTATEMEN
 
 
 class CascadeOutcome(StrEnum):
-    """What becomes of a record in a cascade (PRM-151)."""
+    """What becomes of a record in a cascade (PRM-151). REFUSED: its dead letter was, when it was processed again."""
 
     APPLIED = "APPLIED"
     SKIPPED = "SKIPPED"
     DEAD_LETTERED = "DEAD_LETTERED"
+    REFUSED = "REFUSED"
 
 
 class CascadeStatus(StrEnum):
@@ -64,6 +65,14 @@ class CascadeRequest:
     records: Mapping[str, RecordTerms] | None = None
 
 
+class Judgement(StrEnum):
+    """What a master policy transaction is to a record."""
+
+    INCLUDED = "INCLUDED"
+    SKIPPED = "SKIPPED"
+    NOT_INCLUDED = "NOT_INCLUDED"
+
+
 @dataclass(frozen=True, slots=True)
 class CascadeSelection:
     """Member record numbers, ascending: those to run, those skipped, those the cascade does not concern."""
@@ -80,14 +89,33 @@ def select(
 
     A record that starts after the date of a cancellation is not in force on it and not included.
     """
-    groups: dict[str, list[str]] = {"included": [], "skipped": [], "not_included": []}
+    groups: dict[Judgement, list[str]] = {judgement: [] for judgement in Judgement}
     for record in sorted(records, key=lambda one: one.number):
-        groups[_group(request, record, term_expiration)].append(record.number)
+        groups[judge(request, record, term_expiration)].append(record.number)
     return CascadeSelection(
-        included=tuple(groups["included"]),
-        skipped=tuple(groups["skipped"]),
-        not_included=tuple(groups["not_included"]),
+        included=tuple(groups[Judgement.INCLUDED]),
+        skipped=tuple(groups[Judgement.SKIPPED]),
+        not_included=tuple(groups[Judgement.NOT_INCLUDED]),
     )
+
+
+def judge(request: CascadeRequest, record: MemberRecord, term_expiration: dt.date | None = None) -> Judgement:
+    """What the transaction is to one record of the master policy (PRM-151); `term_expiration` is exclusive."""
+    if not record.exists or record.master_policy != request.master_policy:
+        return Judgement.NOT_INCLUDED
+    if request.type in (_T.REINSTATEMENT, _T.RESCIND_CANCELLATION):
+        return Judgement.INCLUDED if _was_cancelled_by(record, request.undoes) else Judgement.NOT_INCLUDED
+    day = _date_of(request, record)
+    placed = last_placement(record.placements, day)
+    if day < record.effective_date and request.type is not _T.REWRITE:
+        return Judgement.NOT_INCLUDED
+    if placed is not None and placed.direct and _is_ported(record, placed, day):
+        return Judgement.NOT_INCLUDED
+    timeline = active_timeline(record, term_expiration=term_expiration)
+    segment = timeline.at(max(day, record.effective_date))
+    if segment is None:
+        return Judgement.NOT_INCLUDED
+    return Judgement.INCLUDED if segment.in_force else Judgement.SKIPPED
 
 
 def record_request(request: CascadeRequest, record: MemberRecord) -> TransactionRequest:
@@ -133,26 +161,8 @@ def is_dead_lettered(result: CascadeResult) -> bool:
 
 def status_of(results: Iterable[CascadeResult]) -> CascadeStatus:
     """The status of a cascade whose records have these results; a reprocessed dead letter completes it."""
-    failed = any(map(is_dead_lettered, results))
+    failed = any(one.result in (CascadeOutcome.DEAD_LETTERED, CascadeOutcome.REFUSED) for one in results)
     return CascadeStatus.COMPLETED_WITH_ERRORS if failed else CascadeStatus.COMPLETED
-
-
-def _group(request: CascadeRequest, record: MemberRecord, term_expiration: dt.date | None) -> str:
-    if not record.exists or record.master_policy != request.master_policy:
-        return "not_included"
-    if request.type in (_T.REINSTATEMENT, _T.RESCIND_CANCELLATION):
-        return "included" if _was_cancelled_by(record, request.undoes) else "not_included"
-    day = _date_of(request, record)
-    placed = last_placement(record.placements, day)
-    if day < record.effective_date and request.type is not _T.REWRITE:
-        return "not_included"
-    if placed is not None and placed.direct and _is_ported(record, placed, day):
-        return "not_included"
-    timeline = active_timeline(record, term_expiration=term_expiration)
-    segment = timeline.at(max(day, record.effective_date))
-    if segment is None:
-        return "not_included"
-    return "included" if segment.in_force else "skipped"
 
 
 def _date_of(request: CascadeRequest, record: MemberRecord) -> dt.date:

@@ -213,6 +213,8 @@ _PREMIUM = (
     # Seasonal accounts always use MODAL_PERIOD_DAYS, whatever is set here (PRM-024).
     _choice("premium.proration_basis", "04", _DAILY_RATE_BASES, "ANNUAL_365", "product", "account"),
     _choice("premium.roll_on_mode", "04", ("MANUAL", "AUTOMATIC"), "MANUAL", "master_policy"),
+    # Not in the rulebook: up to how many records a master policy transaction is over when it is answered (PRM-150).
+    _integer("premium.cascade_at_once", "04", 500, 0, 500, unit="records"),
     _integer("premium.roll_on_alert_days", "04", 5, 1, 365, unit="days"),
     _choice("premium.premium_waiver_source", "04", ("POLICY", "CLAIMS"), "CLAIMS", "master_policy"),
     _integer("premium.waiver_claim_filing_days", "04", None, 0, 3660, "product", unit="days"),

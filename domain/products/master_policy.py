@@ -79,12 +79,17 @@ class MasterPolicySetupIssued:
 
 @event()
 class MasterPolicyCascadeStarted:
-    """A master policy transaction began to reach its member records, in ascending number (PRM-150)."""
+    """A master policy transaction began to reach its member records, in ascending number (PRM-150).
+
+    `cascade` identifies what follows, which has streams of its own (domain.members.cascade_run); None: it was over with
+    the command that started it.
+    """
 
     transaction_id: str
     type: str
     effective_date: dt.date
     members: int
+    cascade: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,10 @@ class CascadeResult:
 
 @event()
 class MasterPolicyCascadeCompleted:
-    """Every record of a cascade has its result; status COMPLETED or COMPLETED_WITH_ERRORS (PRM-151)."""
+    """Every record of a cascade has its result; status COMPLETED or COMPLETED_WITH_ERRORS (PRM-151).
+
+    No longer written: results stand with the records since cascades have streams of their own.
+    """
 
     transaction_id: str
     status: str
@@ -125,9 +133,12 @@ class MasterPolicyTransactionRecorded:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTransaction:
+    """A master policy transaction that was accepted, with the cascade it began, if it began one that may still run."""
+
     transaction_id: str
     type: str
     effective_date: dt.date
+    cascade: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +189,8 @@ def evolve(state: MasterPolicy, happened: object) -> MasterPolicy:
         case MasterPolicySetupIssued():
             return replace(state, setup_ref=happened.setup_ref, setup_revision=happened.revision)
         case MasterPolicyTransactionRecorded() | MasterPolicyCascadeStarted():
-            recorded = RecordedTransaction(happened.transaction_id, happened.type, happened.effective_date)
+            cascade = happened.cascade if isinstance(happened, MasterPolicyCascadeStarted) else None
+            recorded = RecordedTransaction(happened.transaction_id, happened.type, happened.effective_date, cascade)
             return replace(state, transactions=(*state.transactions, recorded))
         case MasterPolicyRewritten():
             return replace(state, effective_date=happened.effective_date)

@@ -68,6 +68,15 @@ class PostgresRuns:
             ).fetchall()
         return [row[0] for row in rows]
 
+    def reopen(self, run_id: UUID) -> bool:
+        """Have a run that has ended be worked on again from where it stands; False when it has not ended."""
+        with self._database.writing() as connection:
+            cursor = connection.execute(
+                "UPDATE job_run SET state = 'RUNNING', ended_at = NULL WHERE run_id = %s AND ended_at IS NOT NULL",
+                [run_id],
+            )
+            return cursor.rowcount == 1
+
     @contextmanager
     def claim(self, run_id: UUID) -> Iterator[Claim | None]:
         with self._database.writing() as connection:
@@ -122,8 +131,10 @@ def _locked(connection: StoreConnection, run_id: UUID) -> bool:
 
 def _run(row: tuple[Any, ...]) -> JobRun:
     run_id, job, state, run_date, trigger, selected, done, failed, skipped, last_item, started, ended, failures = row
-    # An account that becomes active while the run goes on is taken too: nothing is ever left below zero.
-    left = max(selected - done - failed - sum(skipped.values()), 0)
+    # An account that becomes active while the run goes on is taken too: nothing is ever left below zero. And what a run
+    # that ended was counted for and did not take needed nothing.
+    whole = state in (RunState.COMPLETED, RunState.COMPLETED_WITH_EXCEPTIONS)
+    left = 0 if whole else max(selected - done - failed - sum(skipped.values()), 0)
     return JobRun(
         run_id=run_id,
         job=job,

@@ -148,7 +148,7 @@ class Killer(threading.Thread):
             self.join()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -158,7 +158,7 @@ def _free_port() -> int:
 @contextmanager
 def service(conninfo: str, seed: int) -> Iterator[tuple[Client, Killer]]:
     """The API and the projector as processes on the database, with their killer."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {
         **os.environ,

@@ -59,6 +59,11 @@ AWAITING_A_USE_CASE = frozenset(
 NOT_LIVED = frozenset(
     {
         "BucketMoved",
+        "CascadeAccountRestarted",
+        "CascadeBegun",
+        "CascadeEnded",
+        "CascadeRecordEnded",
+        "CascadeRecordTermsStated",
         "ContinuationRemoved",
         "HubPaymentEventTaken",
         "InstallmentBilled",

@@ -1,0 +1,1 @@
+"""Cascades: which are on their way, and the result of each record."""
