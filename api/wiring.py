@@ -61,6 +61,7 @@ from infrastructure.postgres.command_records import PostgresAuditTrail
 from infrastructure.postgres.connection import StoreConnection
 from infrastructure.postgres.database import Database, connect
 from infrastructure.postgres.migrate import migrate
+from infrastructure.postgres.query_records import PostgresQueryTrail
 from infrastructure.postgres.server import EmbeddedServer
 from infrastructure.unit_of_work import PortFactory, PostgresUnits
 from projections.cascades.queries import PORTS as CASCADE_PORTS
@@ -199,7 +200,8 @@ class System:
             "clock": self.clock,
             "ids": self.ids,
             "graphql": graphql_router(
-                Executor(schema(), self.read_models, self.clock), workers=self.settings.limits.workers
+                Executor(schema(), self.read_models, self.clock, PostgresQueryTrail(self.database)),
+                workers=self.settings.limits.workers,
             ),
             "command_status": PostgresCommandStatus(self.database),
             "jobs": self.jobs,

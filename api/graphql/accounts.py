@@ -23,6 +23,7 @@ from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.payments import PaymentRecord, payments_of
 from api.graphql.scalars import Money, Position, money
 from application.anyb_times import latest
+from application.query_trail import DataClass
 from application.register import Directory
 from domain.accounts.account import ACCOUNT
 from domain.accounts.account import Account as AccountState
@@ -104,7 +105,10 @@ class BillingAccount:
 
     @strawberry.field(description="Its name.")
     async def name(self, info: strawberry.Info) -> str:
-        return (await self._state(info.context)).name
+        state = await self._state(info.context)
+        if state.owner_is_individual:
+            info.context.tell(ACCOUNT.stream(str(self.number)), DataClass.IDENTITY)
+        return state.name
 
     @strawberry.field(description="Its number in an older system.")
     async def legacy_number(self, info: strawberry.Info) -> str | None:

@@ -17,11 +17,13 @@ from strawberry.dataloader import DataLoader
 from application.anyb_times import AnybTimes
 from application.clock import Clock, civil_date
 from application.command import Principal
+from application.query_trail import DataClass
 from application.unit_of_work import Loaded
 from domain.aggregate import Aggregate
 from infrastructure.anyb_times import PostgresAnybTimes
 from infrastructure.event_store.history import EventHistory
 from infrastructure.postgres.connection import StoreConnection
+from infrastructure.postgres.query_records import QueryHistory
 from projections.engine import ReadSession
 from projections.reads import Reads
 from projections.register.queries import PORTS
@@ -39,6 +41,8 @@ class Context:
     principal: Principal
     session: ReadSession
     clock: Clock
+    #: By object, named by its stream: the classes of personal data that the answer tells of it; none: a view.
+    told: dict[str, set[DataClass]] = field(default_factory=dict)
     _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
 
     @property
@@ -49,10 +53,19 @@ class Context:
         """The civil day in a time zone."""
         return civil_date(self.clock.now(), time_zone)
 
+    def tell(self, stream: str, *classes: DataClass) -> None:
+        """Note that the answer shows data of these classes about an object; none: that it is viewed (INV-235)."""
+        self.told.setdefault(stream, set()).update(classes)
+
     @cached_property
     def reads(self) -> Reads:
         """The rows of the read models."""
         return Reads(self.session)
+
+    @cached_property
+    def queries(self) -> QueryHistory:
+        """The trail of queries."""
+        return QueryHistory(self.connection)
 
     @cached_property
     def history(self) -> EventHistory:

@@ -9,6 +9,7 @@ import strawberry
 
 from api.graphql.context import Context
 from api.graphql.paging import After, Connection, First, check_page, connection, cursor_of, fingerprint_of
+from api.graphql.personal import TELLS
 from api.graphql.scalars import Payload, Position
 
 
@@ -28,7 +29,7 @@ class Event:
     command_id: strawberry.ID = strawberry.field(description="The command that wrote it.")
     correlation_id: strawberry.ID = strawberry.field(description="What it belongs to.")
     causation_id: strawberry.ID | None = strawberry.field(description="What led to its command.")
-    payload: Payload = strawberry.field(description="What it says.")
+    payload: Payload = strawberry.field(description="What it says.", extensions=[TELLS])
     hash: str = strawberry.field(description="Its link of the stream's hash chain, hexadecimal.")
 
 

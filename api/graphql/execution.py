@@ -7,6 +7,7 @@ together, and no resolver holds up another request. Nothing is written.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,8 +29,10 @@ from api.graphql.limits import (
     check_no_introspection,
     wanted_position,
 )
+from api.graphql.personal import fields_with_arguments
 from application.clock import Clock
 from application.command import Principal
+from application.query_trail import NAMED_OBJECTS, QueryRecord, QueryTrail
 from domain.errors import Problem, Refusal, refuse
 from domain.platform.privileges import is_portal_user
 from projections.engine import ReadModels
@@ -51,10 +54,11 @@ class GraphQLRequest:
 class Executor:
     """Executes requests against one schema. Safe to share between threads."""
 
-    def __init__(self, schema: strawberry.Schema, models: ReadModels, clock: Clock) -> None:
+    def __init__(self, schema: strawberry.Schema, models: ReadModels, clock: Clock, trail: QueryTrail) -> None:
         self.schema = schema
         self._models = models
         self._clock = clock
+        self._trail = trail
 
     def execute(self, request: GraphQLRequest, principal: Principal) -> dict[str, Any]:
         """The answer document: data, errors, and in its extensions how fresh it is.
@@ -68,6 +72,7 @@ class Executor:
         return answer
 
     def _execute(self, request: GraphQLRequest, principal: Principal, reference: UUID) -> dict[str, Any]:
+        began = time.perf_counter_ns()
         try:
             document = parse(request.query, max_tokens=TOKEN_LIMIT)
             _check_operation(document, request.operation)
@@ -98,6 +103,9 @@ class Executor:
                         allowed_operation_types=(OperationType.QUERY,),
                     )
                 )
+            if context.told:
+                duration = (time.perf_counter_ns() - began) // 1_000
+                self._trail.record(record_of(context, document, request.variables, duration, reference))
         except GraphQLSyntaxError as error:
             return {"data": None, "errors": [_told(error, reference)]}
         except Refusal as refusal:
@@ -107,6 +115,23 @@ class Executor:
             answer["errors"] = [_told(error, reference, hints=not portal) for error in result.errors]
         answer["extensions"] = freshness
         return answer
+
+
+def record_of(
+    context: Context, document: DocumentNode, variables: Mapping[str, Any], duration: int, reference: UUID
+) -> QueryRecord:
+    """What is kept of a query that told of people (PLT-079)."""
+    objects = sorted(context.told)
+    return QueryRecord(
+        recorded_at=context.clock.now(),
+        principal=context.principal,
+        fields=fields_with_arguments(document, variables),
+        classes=sorted({one for classes in context.told.values() for one in classes}),
+        objects=objects if len(objects) <= NAMED_OBJECTS else (),
+        object_count=len(objects),
+        duration=duration,
+        correlation_id=reference,
+    )
 
 
 def _check_operation(document: DocumentNode, name: str | None) -> None:

@@ -12,9 +12,11 @@ from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
 from api.graphql.guard import needs, read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
+from api.graphql.personal import of_member
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
 from application.parameters import parameters_in_force
+from application.query_trail import DataClass
 from domain.accounts.account import ACCOUNT
 from domain.accounts.holds import HoldStatus, HoldType
 from domain.errors import refuse
@@ -143,13 +145,17 @@ class InvoiceItem:
     remaining_due: Money = strawberry.field(description="What is left: billed less paid, offset and written off.")
 
     @strawberry.field(
-        description="The person's last name. Needs `member.view`.", permission_classes=[needs("member.view")]
+        description="The person's last name. Needs `member.view`.",
+        permission_classes=[needs("member.view")],
+        extensions=[of_member(DataClass.IDENTITY)],
     )
     async def last_name(self, info: strawberry.Info) -> str | None:
         return (await self._person(info.context)).get("last_name")
 
     @strawberry.field(
-        description="The person's first name. Needs `member.view`.", permission_classes=[needs("member.view")]
+        description="The person's first name. Needs `member.view`.",
+        permission_classes=[needs("member.view")],
+        extensions=[of_member(DataClass.IDENTITY)],
     )
     async def first_name(self, info: strawberry.Info) -> str | None:
         return (await self._person(info.context)).get("first_name")
@@ -309,7 +315,10 @@ class Invoice:
     async def replaced_by(self, info: strawberry.Info) -> str | None:
         return (await self._state(info.context)).replaced_by
 
-    @strawberry.field(description="Its lines, in order of their members; all criteria hold together (INV-239).")
+    @strawberry.field(
+        description="Its lines, in order of their members; all criteria hold together (INV-239). That they were seen is"
+        " recorded."
+    )
     def items(
         self,
         info: strawberry.Info,
@@ -328,6 +337,7 @@ class Invoice:
             str(self.number), member=member, coverage=coverage, products=products, period=period,
             text=_searched(search), names=_sees_names(info.context),
         )  # fmt: skip
+        info.context.tell(INVOICE.stream(str(self.number)))
         listing = ITEM_ORDERS[order.value]
         return page(info.context, listing, parameters, first, after, lambda row: item_of_row(row, self.currency))
 

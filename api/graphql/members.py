@@ -34,6 +34,7 @@ from application.invoices import members_of
 from application.members import invoiced_amounts
 from application.parameters import parameters_in_force
 from application.pricing import account_terms, terms_of_accounts
+from application.query_trail import DataClass
 from domain.accounts.account import ACCOUNT
 from domain.errors import refuse
 from domain.members.events import MemberAnybChanged
@@ -608,7 +609,10 @@ class MemberQueries:
         wait_ms: int | None = None,
     ) -> list[PremiumWaiver]:
         state = require_member(info.context, member_record, as_of)
-        return waivers_of(state, info.context.today())
+        shown = waivers_of(state, info.context.today())
+        if shown:
+            info.context.tell(MEMBER_RECORD.stream(member_record), DataClass.SENSITIVE)
+        return shown
 
     @read("modalhistory.view", "How a charge comes about: transactions, pieces, proration, rounding, sequences.")
     def explain_charge(

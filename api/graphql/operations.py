@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated, Any
 
 import strawberry
 
+from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First
-from api.graphql.scalars import Position
+from api.graphql.paging import (
+    DEFAULT_PAGE,
+    After,
+    Connection,
+    First,
+    check_page,
+    connection,
+    cursor_of,
+    fingerprint_of,
+)
+from api.graphql.scalars import Payload, Position
+from application.query_trail import DataClass
 from projections.engine import catalogue
 
 
@@ -31,6 +43,35 @@ class ProjectionState:
     events_seen: Position = strawberry.field(description="Events read so far.")
     failed_event_type: str | None = strawberry.field(description="The event it stopped at.")
     failed_position: Position | None = strawberry.field(description="The position it stopped at.")
+
+
+@strawberry.type(description="A query that was answered with personal data, or that showed the lines of an invoice.")
+class RecordedQuery:
+    position: Position = strawberry.field(description="Its number in the trail.")
+    recorded_at: dt.datetime = strawberry.field(description="When it was answered, in UTC.")
+    actor: str = strawberry.field(description="Who asked.")
+    actor_kind: str = strawberry.field(description="USER, MACHINE or JOB.")
+    person: str | None = strawberry.field(description="The person behind the login.")
+    client: str = strawberry.field(description="The client.")
+    address: str | None = strawberry.field(description="The network address it came from.")
+    session: str | None = strawberry.field(description="The session.")
+    query: Payload = strawberry.field(
+        description="The fields asked for that have arguments, with them; words by which people were looked for are"
+        " left out."
+    )
+    classes: list[str] = strawberry.field(
+        description="P2 contact, P3 identity, P4 sensitive; AUDIT: this trail was read. Empty: an invoice was viewed."
+    )
+    objects: list[str] = strawberry.field(
+        description="What was shown, such as `member:MR-1`; empty above 200, then the query and the number tell it."
+    )
+    object_count: int = strawberry.field(description="How many objects were shown.")
+    correlation_id: strawberry.ID = strawberry.field(description="The request.")
+
+
+def _recorded(row: dict[str, Any]) -> RecordedQuery:
+    shown = {name: row[name] for name in RecordedQuery.__annotations__}
+    return RecordedQuery(**{**shown, "query": Payload(row["query"])})
 
 
 @strawberry.type
@@ -70,3 +111,33 @@ class OperationQueries:
         as_of: dt.datetime | None = None,
     ) -> Connection[Event]:
         return stream_history(info.context, [stream], first, after, as_of)
+
+    @read(
+        "audit.view",
+        "Queries that were answered with personal data and views of invoices, in the order of their recording; all"
+        " criteria hold together. Reading them is recorded too (PLT-079).",
+    )
+    def recorded_queries(
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        actor: str | None = None,
+        concerning: Annotated[
+            str | None, strawberry.argument(description="An object that was shown, such as `member:MR-1`.")
+        ] = None,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+    ) -> Connection[RecordedQuery]:
+        context: Context = info.context
+        context.tell("audit:queries", DataClass.AUDIT)
+        criteria = {"actor": actor, "concerning": concerning, "since": since, "until": until}
+        fingerprint = fingerprint_of("recorded queries", (), criteria)
+        place = check_page(first, after, fingerprint, 2)
+        rows = context.queries.page(
+            actor=actor, concerning=concerning, since=since, until=until,
+            after=(place[0], place[1]) if place else None, limit=first + 1,
+        )  # fmt: skip
+        cursors = [cursor_of(fingerprint, found) for _, found in rows[:first]]
+        nodes = [_recorded(row) for row, _ in rows[:first]]
+        return connection(nodes, cursors, len(rows) > first, after is not None, None)

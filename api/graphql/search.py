@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 
@@ -10,10 +10,14 @@ from api.graphql.accounts import BillingAccount, account_of
 from api.graphql.context import Context
 from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
+from api.graphql.personal import of_member
 from api.graphql.scalars import Position
+from application.query_trail import DataClass
 from domain.errors import refuse
 from projections.register.reads import account_rows
 from projections.search.reads import ACCOUNT_NAMES, PEOPLE, containing
+
+_IDENTITY: Final = of_member(DataClass.IDENTITY)
 
 
 @strawberry.type(description="A person with a member record.")
@@ -21,9 +25,9 @@ class FoundMember:
     member_record: strawberry.ID = strawberry.field(description="The member record.")
     customer: str = strawberry.field(description="The person's customer number.")
     master_policy: str = strawberry.field(description="The master policy.")
-    last_name: str = strawberry.field(description="The last name.")
-    first_name: str = strawberry.field(description="The first name.")
-    employee_id: str | None = strawberry.field(description="The employee number.")
+    last_name: str = strawberry.field(description="The last name.", extensions=[_IDENTITY])
+    first_name: str = strawberry.field(description="The first name.", extensions=[_IDENTITY])
+    employee_id: str | None = strawberry.field(description="The employee number.", extensions=[_IDENTITY])
 
 
 def _contains(text: str, pointer: str) -> str:

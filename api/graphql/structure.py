@@ -14,9 +14,11 @@ from api.graphql.balances import figures_of
 from api.graphql.context import Context
 from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
+from api.graphql.personal import of_dead_letter
 from api.graphql.scalars import Money, Payload, Position, money
+from application.query_trail import DataClass
 from domain.accounts.setup import SETUP
-from domain.customers.customer import CUSTOMER
+from domain.customers.customer import CUSTOMER, CustomerKind
 from domain.errors import refuse
 from domain.members.dead_letter import DEAD_LETTER, DeadLetter
 from domain.products.master_policy import MASTER_POLICY
@@ -108,7 +110,9 @@ class KeptMessage:
     kind: str = strawberry.field(description="What kind of message it is.")
     key: str = strawberry.field(description="The record it concerns; later messages of it wait.")
     command: str = strawberry.field(description="The command it was.")
-    payload: Payload = strawberry.field(description="What it says.")
+    payload: Payload = strawberry.field(
+        description="What it says.", extensions=[of_dead_letter(DataClass.IDENTITY, DataClass.SENSITIVE)]
+    )
     state: str = strawberry.field(description="OPEN, WAITING, RESOLVED or DISCARDED.")
     attempts: int = strawberry.field(description="How often it failed again.")
     received_at: dt.datetime | None = strawberry.field(description="When it came.")
@@ -182,6 +186,8 @@ class StructureQueries:
         if loaded is None:
             return None
         state = loaded.state
+        if state.kind is CustomerKind.INDIVIDUAL:
+            info.context.tell(CUSTOMER.stream(state.reference), DataClass.CONTACT, DataClass.IDENTITY)
         address = None
         if state.address is not None:
             parts: dict[str, Any] = {name: getattr(state.address, name, None) for name in PostalAddress.__annotations__}

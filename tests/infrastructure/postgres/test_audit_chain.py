@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from application.command import Principal
+from application.query_trail import DataClass, QueryRecord
 from infrastructure.postgres import audit_chain
-from infrastructure.postgres.audit_chain import SealBreak, seal_audit, verify_audit
+from infrastructure.postgres.audit_chain import QUERIES, SealBreak, seal_audit, verify_audit
 from infrastructure.postgres.command_records import PostgresAuditTrail
 from infrastructure.postgres.database import Database
+from infrastructure.postgres.query_records import PostgresQueryTrail
 from tests.conftest import Units, audit_of
 
 
@@ -23,7 +28,7 @@ def record(database: Database, units: Units, count: int) -> None:
 
 def tamper(database: Database, statement: str) -> None:
     with psycopg.connect(database.conninfo) as connection:
-        for table in ("command_audit", "command_audit_seal"):
+        for table in ("command_audit", "command_audit_seal", "query_audit", "query_audit_seal"):
             connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
         connection.execute(statement.encode())
 
@@ -95,3 +100,42 @@ def test_a_record_changed_removed_or_slipped_in_is_found(
     seal_audit(database)
     tamper(database, statement)
     assert verify_audit(database) == expected
+
+
+@pytest.mark.rule("PLT-079")
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT 1", None),
+        ("UPDATE query_audit SET objects = '{member:MR-2}' WHERE position = 2", SealBreak(2, QUERIES)),
+        ("DELETE FROM query_audit WHERE position = 3", SealBreak(3, QUERIES)),
+    ],
+)
+def test_the_trail_of_queries_has_a_chain_of_its_own(
+    database: Database, unit_of_work: Units, statement: str, expected: SealBreak | None
+) -> None:
+    record(database, unit_of_work, 2)
+    trail = PostgresQueryTrail(database)
+    for number in range(3):
+        trail.record(
+            QueryRecord(
+                recorded_at=dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
+                principal=Principal("USER", "ann", "console", frozenset()),
+                fields=({"field": "memberRecord", "arguments": {"number": f"MR-{number}"}},),
+                classes=(DataClass.IDENTITY,),
+                objects=(f"member:MR-{number}",),
+                object_count=1,
+                duration=5,
+                correlation_id=UUID(int=number),
+            )
+        )
+    assert seal_audit(database) == 5
+    tamper(database, statement)
+    assert verify_audit(database) == expected
+
+
+@pytest.mark.rule("PLT-079")
+@pytest.mark.parametrize("statement", ["UPDATE query_audit SET actor = 'x'", "DELETE FROM query_audit"])
+def test_the_trail_of_queries_is_append_only(database: Database, statement: str) -> None:
+    with psycopg.connect(database.conninfo) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement.encode())
