@@ -37,7 +37,6 @@ from domain.accounts.account import (
     failure_behind,
     period_of,
 )
-from domain.accounts.bill_type import BillType
 from domain.balances.statement import (
     AfterIssue,
     NewCharges,
@@ -93,6 +92,7 @@ from domain.payments.consumption import Consumable, consume, use_member_money
 from domain.payments.distribution import Distribution, allocate
 from domain.payments.payment import PAYMENT
 from domain.payments.unallocation import allocate_member_money, unallocate_discarded
+from domain.platform.parameters import numbered
 from domain.premium.account_terms import AccountTerms
 from domain.premium.anyb import member_anyb
 from domain.premium.charges import Charge, ChargeKey, charges_billed_in
@@ -390,9 +390,9 @@ def issue(
     if account.generation_failure is not None and failure_behind(account, period.start) is None:
         close_tasks(unit, failed_generation(account.number), "the invoice was generated")
     zero = not any(columns.amounts)
-    if zero and account.bill_type is BillType.INDIVIDUAL_DIRECT:
-        return _skip(unit, account, period)
     today = unit.today(account.time_zone)
+    if zero and _suppresses_zero(unit, account, today):
+        return _skip(unit, account, period)
     due, generated_from, late = _dates(unit, account, period, today)
     header = Header(InvoiceBasis.PERIOD, period, due, generated_from, late, source, regenerates)
     number, total_due = _produce(unit, account, header, columns, priced)
@@ -425,7 +425,7 @@ def _produce(
     today = unit.today(account.time_zone)
     anniversary = _anniversary(unit, account, today)
     sequence = unit.next_number("invoice")
-    number = f"INV-{sequence:08d}"
+    number = _number(unit, sequence, today)
     assert account.bill_type is not None
     initialised = InvoiceInitialised(
         number=number,
@@ -615,8 +615,20 @@ def _result(unit: UnitOfWork, number: str, total_due: int, account: Account) -> 
     }
 
 
+def _suppresses_zero(unit: UnitOfWork, account: Account, today: dt.date) -> bool:
+    """Whether accounts of this bill type get no invoice of 0.00 (`zero_invoice`, INV-031)."""
+    name = "invoicing.zero_invoice"
+    return parameters_in_force(unit, (name,), account_keys(account), today)[name] == "SUPPRESS"
+
+
+def _number(unit: UnitOfWork, sequence: int, today: dt.date) -> str:
+    """The invoice number of a sequence, in the system's pattern (INV-044)."""
+    name = "invoicing.invoice_number_pattern"
+    return numbered(str(parameters_in_force(unit, (name,), {}, today)[name]), sequence)
+
+
 def _skip(unit: UnitOfWork, account: Account, period: Period) -> Outcome:
-    """The zero rule of individual direct accounts: no invoice, the period is passed over (INV-031)."""
+    """The zero rule where it suppresses: no invoice, the period is passed over (INV-031)."""
     _pass_over(unit, account, [period])
     settle(unit, account.number, (), "PERIOD_SKIPPED")
     return Outcome(

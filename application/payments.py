@@ -34,6 +34,7 @@ from domain.payments.classification import (
     Method,
     PaymentDetails,
     account_kind,
+    account_kinds,
     bank_processing_default,
     hub_effective_date,
     payment_number,
@@ -1269,6 +1270,7 @@ def transfer_payment(command: TransferPayment, unit: UnitOfWork) -> Outcome:
         reason=command.reason,
         text=command.text,
         confirmations=frozenset(command.confirmations) | unit.confirmations,
+        incompatible=_incompatible(unit, account.state, today),
         date=today,
     )
     written = [unit.append(PAYMENT, record.identifier, events, effective_date=today)]
@@ -1277,3 +1279,14 @@ def transfer_payment(command: TransferPayment, unit: UnitOfWork) -> Outcome:
     for one in written[1:]:
         settle(unit, one.state.known.account, (), "PAYMENT_TRANSFERRED")
     return _result(payment, written)
+
+
+def _incompatible(unit: UnitOfWork, account: Account, today: dt.date) -> frozenset[tuple[AccountKind, AccountKind]]:
+    """The pairs of account kinds between which no money is transferred (PAY-112), source first."""
+    name = "transfer.incompatible_types"
+    pairs = parameters_in_force(unit, (name,), account_keys(account), today)[name]
+    assert isinstance(pairs, tuple)
+    split = [pair.split(">") for pair in pairs]
+    return frozenset(
+        (of, to) for source, target in split for of in account_kinds(source) for to in account_kinds(target)
+    )

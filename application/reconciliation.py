@@ -121,9 +121,10 @@ def _reconciled(
         account.bill_type.value if account.bill_type else "LIST_BILL",
         account.allocation_mode.value if account.allocation_mode else None,
     )
-    values = parameters_in_force(
-        unit, ("excess.amendment_to_overpayment",), account_keys(account), unit.today(account.time_zone)
-    )
+    names = ("excess.amendment_to_overpayment", "excess.category_order")
+    values = parameters_in_force(unit, names, account_keys(account), unit.today(account.time_zone))
+    order = values["excess.category_order"]
+    assert isinstance(order, tuple)
     outcome = reconcile(
         negatives,
         charges.positives,
@@ -131,6 +132,7 @@ def _reconciled(
         (),
         kind=kind,
         older_credits=older,
+        category_order=tuple(Category(one) for one in order),
         amendment_to_overpayment=bool(values["excess.amendment_to_overpayment"]),
         setting_off=setting_off,
     )

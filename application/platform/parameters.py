@@ -33,7 +33,7 @@ Text = Annotated[str, Field(max_length=1000)]
         "keys": {"customer_type": "ORGANIZATION"},
         "value": 5,
     },
-    refusals=("ENTITY_NOT_FOUND", "VALUE_OUT_OF_RANGE"),
+    refusals=("ENTITY_NOT_FOUND", "VALUE_OUT_OF_RANGE", "CATEGORY_ORDER_INCOMPLETE"),
     rules=("PLT-110",),
 )
 class SetParameter(Command):

@@ -131,6 +131,11 @@ def account_kind(bill_type: str, allocation_mode: str | None = None) -> AccountK
     return AccountKind(f"{bill_type}_{allocation_mode}" if bill_type == "LIST_BILL" else bill_type)
 
 
+def account_kinds(bill_type: str) -> tuple[AccountKind, ...]:
+    """The kinds that accounts of a bill type may have."""
+    return tuple(kind for kind in AccountKind if kind == bill_type or kind.startswith(f"{bill_type}_"))
+
+
 class Cause(StrEnum):
     """Why money moved. The destinations of an unallocation follow from it (PAY-087)."""
 

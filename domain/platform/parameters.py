@@ -488,15 +488,44 @@ _TIME = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 _ZONE = re.compile(r"^(UTC|[A-Z][A-Za-z_]+(/[A-Z][A-Za-z0-9_+-]*){1,2})$")
 _LOCALE = re.compile(r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?$")
 _CODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+_NUMBER_PATTERN = re.compile(r"([A-Za-z0-9._-]{0,20})\{sequence:0(\d{1,2})\}([A-Za-z0-9._-]{0,20})")
 _MAX_LIST = 1000
 
 
+def numbered(pattern: str, sequence: int) -> str:
+    """The number that a pattern such as `INV-{sequence:08}` gives to a sequence."""
+    parts = _NUMBER_PATTERN.fullmatch(pattern)
+    assert parts is not None
+    before, digits, behind = parts.groups()
+    return f"{before}{sequence:0{int(digits)}d}{behind}"
+
+
+#: Values of the rulebook whose rules this service does not carry out yet: setting them would promise what is not done.
+NOT_OFFERED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "reconciliation.trigger_strategy": frozenset({"SEPARATE"}),
+        "minimum_due.mode": frozenset({"FIXED_AMOUNT"}),
+        "ptd.daily_rate_basis": frozenset({"ANNUAL_ACTUAL", "MODAL_PERIOD_DAYS"}),
+    }
+)
+
+
 def problem_of_value(kind: ParameterType, value: Value, keys: Mapping[str, str]) -> Problem | None:
-    """What is wrong with a value (`VALUE_OUT_OF_RANGE`, PLT-110); None when the parameter may hold it."""
+    """What is wrong with a value (`VALUE_OUT_OF_RANGE`, PLT-110); None when the parameter may hold it.
+
+    An order of the payment categories has each of them (`CATEGORY_ORDER_INCOMPLETE`, PAY-038, BAL-064).
+    """
     fault = _fault(kind, value, keys)
-    if fault is None:
-        return None
-    return Problem("VALUE_OUT_OF_RANGE", f"{kind.name}: {fault}", pointer="/value", params={"name": kind.name})
+    if fault is None and isinstance(value, str) and value in NOT_OFFERED.get(kind.name, ()):
+        fault = f"{value} is not offered by this service yet"
+    if fault is not None:
+        return Problem("VALUE_OUT_OF_RANGE", f"{kind.name}: {fault}", pointer="/value", params={"name": kind.name})
+    if kind.choices == CATEGORIES and isinstance(value, tuple) and len(value) != len(CATEGORIES):
+        missing = sorted(set(CATEGORIES) - set(value))
+        message = f"{kind.name}: each category is listed once; missing: {', '.join(missing)}"
+        params = {"name": kind.name, "missing": missing}
+        return Problem("CATEGORY_ORDER_INCOMPLETE", message, pointer="/value", params=params)
+    return None
 
 
 def _fault(kind: ParameterType, value: Value, keys: Mapping[str, str]) -> str | None:
@@ -580,8 +609,8 @@ def _amount_fault(value: str, keys: Mapping[str, str]) -> str | None:
 def _plain_text_fault(kind: ParameterType, value: str) -> str | None:
     if not 1 <= len(value) <= 200 or not value.isprintable():
         return "a text of 1 to 200 printable characters is needed"
-    if kind.name.endswith("_number_pattern") and len(re.findall(r"\{sequence:0\d{1,2}\}", value)) != 1:
-        return "the pattern needs one {sequence:0n}, n the number of digits"
+    if kind.name.endswith("_number_pattern") and not _NUMBER_PATTERN.fullmatch(value):
+        return "the pattern needs one {sequence:0n}, n the number of digits, between letters, digits, dots and dashes"
     return None
 
 
