@@ -56,6 +56,7 @@ from infrastructure.jobs.cascades import CascadeItems
 from infrastructure.jobs.scheduler import Scheduler
 from infrastructure.jobs.store import PostgresRuns
 from infrastructure.jobs.threads import BackgroundWork
+from infrastructure.jobs.times import JobTimes
 from infrastructure.postgres.clock import PostgresClockOffset
 from infrastructure.postgres.command_records import PostgresAuditTrail
 from infrastructure.postgres.connection import StoreConnection
@@ -170,7 +171,8 @@ class System:
     def scheduler(self) -> Scheduler:
         """The schedule of the jobs; it also takes up files left half taken in, and keeps the store."""
         keeping = Housekeeping(self.database, self.clock, purge=self.rebuilder.purge)
-        return Scheduler(self.jobs, self.clock, resume=(self.cascades.resume, self.imports.resume, keeping.tick))
+        resume = (self.cascades.resume, self.imports.resume, keeping.tick)
+        return Scheduler(self.jobs, self.clock, resume=resume, times=JobTimes(self.database).start_of)
 
     @cached_property
     def issuer(self) -> SandboxIssuer:

@@ -91,9 +91,9 @@ class JobDefinition:
     """A job: the command of its items, the refusals that only mean "not in this run", and when it is scheduled.
 
     `payload` makes the command's payload of run and item. `starts_at` is the time of day of a DAILY job in the
-    platform's time zone (PLT-052). `repeats`: the command of an item is given again until its result names what it
-    `skipped`. `privilege` is the one the command needs. `on_failure` is the command that records a failed item: it gets
-    the payload with the failure's `code` and `detail`.
+    platform's time zone (PLT-052), unless parameter `start_parameter` says another. `repeats`: the command of an item
+    is given again until its result names what it `skipped`. `privilege` is the one the command needs. `on_failure` is
+    the command that records a failed item: it gets the payload with the failure's `code` and `detail`.
 
     `by_hand`: operators may start it; otherwise its runs follow commands. `insists`: no item may be left out. One that
     fails is tried again at once, and a failure that cannot be recorded either ends the work on the run, which is taken
@@ -107,6 +107,7 @@ class JobDefinition:
     skips: frozenset[str] = frozenset()
     starts: Starts = Starts.BY_HAND
     starts_at: dt.time | None = None
+    start_parameter: str | None = None
     repeats: bool = False
     work: Work = Work.ACTIVE_ACCOUNTS
     on_failure: str | None = None
@@ -183,6 +184,7 @@ ANYB_RECALCULATION: Final = JobDefinition(
     skips=frozenset({"REQUEST_INVALID"}),
     starts=Starts.DAILY,
     starts_at=dt.time(2, 0),
+    start_parameter="premium.anyb_job_time",
 )
 
 WAIVER_EXPIRATION: Final = JobDefinition(
@@ -193,6 +195,7 @@ WAIVER_EXPIRATION: Final = JobDefinition(
     skips=frozenset({"REQUEST_INVALID"}),
     starts=Starts.DAILY,
     starts_at=dt.time(0, 30),
+    start_parameter="premium.waiver_expiration_job_time",
 )
 
 PAYROLL_HORIZON: Final = JobDefinition(

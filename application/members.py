@@ -156,6 +156,7 @@ _COMMON = (
         "PREMIUM_AMOUNTS_INCONSISTENT",
         "PREMIUM_KEY_DUPLICATE",
         "CLASS_UNKNOWN",
+        "MODALITY_LOCKED_BY_SEASONAL",
         *_COMMON,
     ),
     example={

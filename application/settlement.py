@@ -47,7 +47,8 @@ def tell_next_due_date(unit: UnitOfWork, account: str) -> None:
         OpenInvoice(row.due_date, row.collectible_due)
         for row in unit.port(ItemRegister).live_invoices(account, open_only=True)
     ]
-    target = next(iter(unbilled_periods(state)), None) if terms is not None else None
+    # Before its first product an account owes nothing, whatever its periods are.
+    target = next(iter(unbilled_periods(state)), None) if terms is not None and state.master_policies else None
     new = next_payment_due_date(open_invoices, terms, target)
     if new != state.next_payment_due_date:
         unit.append(

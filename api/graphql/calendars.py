@@ -41,6 +41,8 @@ from domain.calendar.payroll_calendars import (
     PayrollVersion,
 )
 from domain.calendar.periods import Period
+from domain.calendar.schedule_versions import ScheduleVersion as StoredVersion
+from domain.calendar.schedule_versions import version_in_force
 from domain.calendar.seasonal import is_gap
 from domain.errors import refuse, refuse_if_any
 from domain.invoices.invoice import INVOICE, InvoiceInitialised
@@ -299,6 +301,15 @@ def _schedule_history(context: Context, account: str) -> list[ScheduleVersion]:
     return versions
 
 
+def _stored_versions(context: Context, account: str) -> list[StoredVersion]:
+    """The versions of a schedule in the order of their recording."""
+    found = context.history.of_types([ACCOUNT.stream(account)], InvoicingScheduleConfigured)
+    return [
+        StoredVersion(happened.version, happened.schedule, row["effective_date"], row["recorded_at"])
+        for row, happened in found
+    ]
+
+
 def _last_shifts(context: Context, account: str) -> dict[int, DeductionShift]:
     """By payroll calendar, the last shift of its deduction start."""
     found = context.history.of_types([PAYROLL_CALENDARS.stream(account)], DeductionStartShifted)
@@ -374,15 +385,26 @@ class CalendarQueries:
             if (name is None or name.casefold() in one.name.casefold()) and active in (None, one.active)
         ]
 
-    @read("schedule.view", "The invoicing schedule of an account, as it was known at a recorded instant.")
+    @read(
+        "schedule.view",
+        "The invoicing schedule of an account, as it was known at a recorded instant, and of its versions the one that"
+        " goes on a business day (CAL-027).",
+    )
     def invoicing_schedule(
-        self, info: strawberry.Info, account: str, as_of: dt.datetime | None = None
+        self, info: strawberry.Info, account: str, as_of: dt.datetime | None = None, on: dt.date | None = None
     ) -> InvoicingSchedule | None:
-        number = require_account(info.context, account)
-        if as_of is None:
-            return schedule_of(_account(info.context, number))
-        state = info.context.history.state_at(ACCOUNT, number, as_of)
-        return None if state is None else schedule_of(state)
+        context: Context = info.context
+        number = require_account(context, account)
+        state = _account(context, number) if as_of is None else context.history.state_at(ACCOUNT, number, as_of)
+        if state is None or on is None:
+            return None if state is None else schedule_of(state)
+        version = version_in_force(_stored_versions(context, number), business_date=on, recorded_by=as_of)
+        if version is None:
+            return None
+        gaps = version.schedule.seasonal_gaps
+        return schedule_of(
+            replace(state, schedule=version.schedule, schedule_version=version.number, seasonal_gaps=gaps)
+        )
 
     @read(
         "schedule.view",

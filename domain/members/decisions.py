@@ -12,6 +12,7 @@ from typing import Final
 
 from domain.accounts.bill_type import BillType
 from domain.calendar.periods import modal_anchor
+from domain.calendar.seasonal import modality_problems
 from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.members import account_changes, employment, rollon
 from domain.members.effects import consequences, with_effects
@@ -209,6 +210,9 @@ def _start(unit: Unit, request: TransactionRequest, mark: str) -> None:
     if facts.policy.bill_type is BillType.SELF_BILL and not direct:
         raise _bill_type_mismatch()
     transaction = replace(transaction, account=account)
+    if not direct and request.modality is not None and terms.allocation_mode is not None:
+        gaps = tuple(sorted(terms.seasonal_gaps))
+        refuse_if_any(modality_problems(terms.allocation_mode, terms.invoicing.frequency, gaps, request.modality))
     if not direct or request.modality is None:
         choice = placed_modality(terms, request.payroll_frequency, facts.policy.terms.allowed_modalities)
         transaction = replace(transaction, modality=choice.modality, modality_from_account=choice.from_account)

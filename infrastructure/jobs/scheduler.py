@@ -25,8 +25,14 @@ INTERVAL: Final = 10.0
 
 def latest_time(time: dt.time, zone: ZoneInfo, now: dt.datetime) -> dt.datetime:
     """The latest instant, not after `now`, at which it was this time of day in the zone, UTC (PLT-052)."""
+    return _latest(lambda _: time, zone, now)
+
+
+def _latest(time_on: Callable[[dt.date], dt.time], zone: ZoneInfo, now: dt.datetime) -> dt.datetime:
+    """The same of a time that another day may have another: each day's own counts."""
     today = now.astimezone(zone).date()
-    candidates = (instant_of(today - dt.timedelta(days=back), time, zone) for back in range(3))
+    days = (today - dt.timedelta(days=back) for back in range(3))
+    candidates = (instant_of(day, time_on(day), zone) for day in days)
     return next(instant for instant in candidates if instant <= now)
 
 
@@ -43,16 +49,27 @@ def instant_of(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
     return instant
 
 
+#: The time of day at which a daily job starts on a day of the schedule's time zone.
+StartTimes = Callable[[JobDefinition, dt.date], dt.time | None]
+
+
 class Scheduler:
-    """Looks at the schedule every few seconds."""
+    """Looks at the schedule every few seconds. Without `times` jobs start when they are shipped to."""
 
     def __init__(
-        self, runs: JobRuns, clock: Clock, zone: str = "UTC", *, resume: Sequence[Callable[[], None]] = ()
+        self,
+        runs: JobRuns,
+        clock: Clock,
+        zone: str = "UTC",
+        *,
+        resume: Sequence[Callable[[], None]] = (),
+        times: StartTimes = lambda definition, _: definition.starts_at,
     ) -> None:
         self._runs = runs
         self._clock = clock
         self._zone = ZoneInfo(zone)
         self._resume = (runs.resume, *resume)
+        self._times = times
 
     def tick(self) -> list[str]:
         """Start what is due and not started; the names of the jobs started."""
@@ -68,8 +85,9 @@ class Scheduler:
 
     def _due(self, definition: JobDefinition, now: dt.datetime) -> dt.datetime | None:
         """The latest scheduled time of a job that has passed."""
-        if definition.starts is Starts.DAILY and definition.starts_at is not None:
-            return latest_time(definition.starts_at, self._zone, now)
+        shipped = definition.starts_at
+        if definition.starts is Starts.DAILY and shipped is not None:
+            return _latest(lambda day: self._times(definition, day) or shipped, self._zone, now)
         return self._runs.due_since(definition, now)
 
     def run(self, stop: threading.Event, interval: float = INTERVAL) -> None:

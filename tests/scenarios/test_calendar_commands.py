@@ -19,7 +19,7 @@ from domain.accounts.account import (
 from infrastructure.postgres.command_records import lock_number
 from tests.scenarios.billing import discard, generate, lines
 from tests.scenarios.conftest import World
-from tests.scenarios.premiums import given, individual_account
+from tests.scenarios.premiums import charge_items, given, individual_account, told
 from tests.scenarios.test_calendar_screens import group_from, payroll, preview, spans
 
 _ITEMS = "query ($i: String!) { invoice(number: $i) { items { nodes { coveredFrom coveredTo } } } }"
@@ -183,7 +183,7 @@ def test_a_moved_member_opens_earlier_periods_and_never_moves_the_start(world: W
     world.on("2024-12-20")
     _, policy = world.group()
     for member in ("MR-1", "MR-2"):
-        world.member(policy, member)
+        world.member(policy, member, customer="P-MR-1")
     direct = individual_account(world)
     move = {"type": "PORTABILITY", "account": direct, "modality": "MONTHLY"}
     given("MoveMemberToIndividualDirect", world, "MR-1", "2025-03-10", **move)
@@ -371,3 +371,41 @@ def test_the_activation_of_an_account_names_what_its_schedule_lacks(world: World
     assert named == [["due_days"], ["generation_units"]]
     world.do("ConfigureInvoicingSchedule", account=drafts[0], schedule={"due_days": [10, 25]})
     world.do("ActivateBillingAccount", account=drafts[0])
+
+
+@pytest.mark.rule("CAL-027")
+def test_the_version_of_a_schedule_is_told_by_business_day_and_by_when_it_was_known(world: World) -> None:
+    world.on("2025-01-01")
+    account, _ = world.group()
+    world.on("2025-01-10").do("ConfigureInvoicingSchedule", account=account, schedule={"due_days": [10]})
+    world.on("2025-02-01").do("ConfigureInvoicingSchedule", account=account, schedule={"due_days": [20]})
+    text = """query ($a: String!, $on: Date, $at: DateTime) { invoicingSchedule(account: $a, on: $on, asOf: $at) {
+      version dueDays } }"""
+
+    def told(on: str | None, at: str | None = None) -> tuple[int, int] | None:
+        found = world.query(text, a=account, on=on, at=at)["invoicingSchedule"]
+        return None if found is None else (found["version"], found["dueDays"][0])
+
+    assert [told(day) for day in ("2024-12-31", "2025-01-01", "2025-01-10", "2025-02-01", None)] == [
+        None, (1, 1), (2, 10), (3, 20), (3, 20),
+    ]  # fmt: skip
+    assert told("2025-06-01", "2025-01-15T00:00:00Z") == (2, 10)
+    assert told("2025-01-09", "2025-01-15T00:00:00Z") == (1, 1)
+    assert told("2025-01-09", "2024-06-01T00:00:00Z") is None
+
+
+@pytest.mark.rule("CAL-092")
+def test_a_seasonal_account_takes_no_other_modality_than_its_frequency(world: World) -> None:
+    world.on("2024-12-20")
+    account = group_from(world, "2025-01-01", due_day_mode="CALENDAR_DAY", due_days=[1], advanced_mode=True)
+    world.do("ChangeSeasonalGaps", account=account, seasonal_billing=True, months=[7])
+    new = {"master_policy": "MP-1", "customer": "P-1", "first_name": "Ada", "last_name": "Miller"}
+    life = [{"coverage": "LIFE", "annual_amount": "1100.00"}]
+    weekly = told("ApplyNewBusiness", world, "MR-1", "2025-01-01", **new, amounts=life, modality="WEEKLY")
+    assert weekly == ["MODALITY_LOCKED_BY_SEASONAL"]
+    given("ApplyNewBusiness", world, "MR-1", "2025-01-01", **new, amounts=life, modality="MONTHLY")
+    world.do("ChangeSeasonalGaps", account=account, seasonal_billing=False, months=[])
+    given("ApplyNewBusiness", world, "MR-2", "2025-01-01", **new, amounts=life, modality="WEEKLY")
+    assert {one["gross"]["amount"] for one in charge_items(world, "MR-2", account, "2025-01-01", "2025-01-31")} == {
+        "91.67"
+    }

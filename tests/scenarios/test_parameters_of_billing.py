@@ -225,3 +225,26 @@ def test_the_proration_basis_of_a_product_is_that_of_its_policies_unless_the_acc
     assert january() == ["132.26", "134.79"]
     assert net(world, "MR-2", account, "2025-02-01", "2025-02-28") == ["135.71"]
     world.check(account)
+
+
+@pytest.mark.rule("PLT-052", "PLT-110")
+def test_jobs_start_at_the_time_of_day_that_their_parameter_says(world: World) -> None:
+    world.on("2025-03-10", 12)
+    world.calendar()
+    nightly = {"AnybRecalculation", "WaiverExpiration"}
+
+    def started(day: str, hour: int) -> set[str]:
+        world.on(day, hour)
+        return nightly & set(world.system.scheduler.tick())
+
+    assert started("2025-03-10", 12) == nightly
+    later = {"premium.anyb_job_time": "05:00", "premium.waiver_expiration_job_time": "07:00"}
+    for name, time in later.items():
+        world.do("SetParameter", name=name, value=time, effective_from="2025-03-11")
+    assert [started("2025-03-11", hour) for hour in (4, 5, 6, 7)] == [
+        set(), {"AnybRecalculation"}, set(), {"WaiverExpiration"},
+    ]  # fmt: skip
+    own = {"name": "job.start_time", "keys": {"job": "AnybRecalculation"}, "value": "01:00"}
+    world.do("SetParameter", **own, effective_from="2025-03-13")
+    assert [started("2025-03-12", hour) for hour in (2, 5)] == [set(), {"AnybRecalculation"}]
+    assert [started("2025-03-13", hour) for hour in (0, 1, 5)] == [{"WaiverExpiration"}, {"AnybRecalculation"}, set()]
