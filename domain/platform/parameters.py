@@ -500,7 +500,8 @@ def numbered(pattern: str, sequence: int) -> str:
     return f"{before}{sequence:0{int(digits)}d}{behind}"
 
 
-#: Values of the rulebook whose rules this service does not carry out yet: setting them would promise what is not done.
+#: Values of the rulebook whose rules this service does not carry out yet.
+#: decision: they are refused, for setting them would promise what is not done.
 NOT_OFFERED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "reconciliation.trigger_strategy": frozenset({"SEPARATE"}),
