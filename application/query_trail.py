@@ -1,7 +1,7 @@
 """The record of queries that were answered with personal data, and of viewed invoices (PLT-079, INV-235).
 
 Who asked, for what, about whom, and of which classes the data was; never the data itself, nor a name that was looked
-for. It is written before the answer goes out: what cannot be recorded is not shown.
+for. decision: it is written before the answer goes out, and what cannot be recorded is not shown.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def _events(history: EventHistory, stream: str, until: dt.datetime) -> Iterator[
 
 @audit.command()
 def verify(streams: Annotated[list[str] | None, typer.Argument(help="Streams; none: all.")] = None) -> None:
-    """Check the hash chain of every stream, the daily checkpoints and the trail of commands."""
+    """Check the hash chain of every stream, the daily checkpoints and the trails of commands and queries."""
     with configured() as system:
         breaks = verify_streams(system.database, streams)
         found = checkpoints(system.database)
@@ -70,7 +70,7 @@ def verify(streams: Annotated[list[str] | None, typer.Argument(help="Streams; no
     for broken in breaks:
         typer.echo(f"{broken.stream} {broken.stream_position}: {broken.kind}")
     if seal is not None:
-        typer.echo(f"trail of commands: {seal}")
+        typer.echo(f"{seal.trail}: {seal}")
     if breaks or seal is not None:
         raise typer.Exit(1)
     typer.echo(f"intact; {len(found)} checkpoints")
@@ -78,7 +78,7 @@ def verify(streams: Annotated[list[str] | None, typer.Argument(help="Streams; no
 
 @audit.command()
 def checkpoint() -> None:
-    """Take today's checkpoint over the heads of all streams, and seal the trail of commands up to now."""
+    """Take today's checkpoint over the heads of all streams, and seal the trails up to now."""
     with configured() as system:
         now = system.clock.now()
         taken = take_checkpoint(system.database, now.date(), now)

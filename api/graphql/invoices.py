@@ -193,6 +193,7 @@ class InvoicePeriod:
     remaining_due: Money = strawberry.field(description="What is left on the positive ones.")
 
 
+# decision: the product that rows are chosen by is the coverage, the only kind of item that is charged (MEM-016).
 @strawberry.type(description="A product with lines on an invoice.")
 class InvoiceProduct:
     product: str = strawberry.field(description="The coverage.")
@@ -279,6 +280,7 @@ class Invoice:
 
     @strawberry.field(description="What its generation is found by in logs and in the histories of what it touched.")
     async def tracking_reference(self, info: strawberry.Info) -> str:
+        # decision: the correlation id of the command or run that issued it, which its other events carry too.
         context: Context = info.context
         event = await context.batched("events", context.history.at, int(self.position))
         assert event is not None
@@ -432,6 +434,7 @@ def _camel(name: str) -> str:
 
 
 def _sees_names(context: Context) -> bool:
+    # decision: the order of names, and whether one is found, already tell of people; so both are for who may see them.
     return "member.view" in context.principal.privileges
 
 

@@ -16,7 +16,8 @@ from domain.members.dead_letter import DEAD_LETTER
 from domain.members.record import MEMBER_RECORD
 from domain.payments.payment import PAYMENT
 
-#: By the kind of a stream, the classes of what its events may say of people; others say nothing of them.
+#: By the kind of a stream, the classes of what its events may say of people; others say nothing of them. decision: an
+#: event counts for what events of its stream may say, whatever it says itself.
 _EVENTS: Final[Mapping[str, tuple[DataClass, ...]]] = {
     ACCOUNT.stream_type: (DataClass.CONTACT, DataClass.IDENTITY),
     CUSTOMER.stream_type: (DataClass.CONTACT, DataClass.IDENTITY),

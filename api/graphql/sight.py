@@ -2,6 +2,9 @@
 
 The object itself is let through by the guard of its root field as soon as a part of it is visible; here the rest is
 left out: accounts that are not visible, and histories that would name them.
+
+decision: the events of a payment or a member record name every account they touch, and nothing is left out of an event
+that was stored; so its history is shown only to who sees all of them.
 """
 
 from __future__ import annotations

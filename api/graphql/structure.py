@@ -212,7 +212,8 @@ class StructureQueries:
         totals = totals_below(context.reads, customer, scope)
         visible = [row for row in totals if row["visible"]]
         if scope is not None and not accounts:
-            # The guard's answer for an unknown customer: one without anything visible is no other (PLT-016).
+            # decision: the view may start above the caller's scope, as long as something below is visible; a customer
+            # without anything visible gets the guard's answer for an unknown one (PLT-016).
             raise refuse("CUSTOMER_NOT_FOUND", "there is no such customer", pointer="/owner")
         return ConsolidatedBilling(
             customer=customer,

@@ -38,7 +38,8 @@ def invoice_badges(
     """The marks of an invoice on a day. A discarded one asks for nothing and waits for nothing: of it only what it was
     made of is told.
 
-    `invoice_hold`: an Invoice hold is active on its account. `regenerates`: the discarded invoice it was generated for.
+    decision: ON_HOLD is that an Invoice hold is active on its account, `invoice_hold`. `regenerates`: the discarded
+    invoice it was generated for.
     """
     shown = {
         InvoiceBadge.OVERDUE: live and collectible_due > 0 and due_date < today,

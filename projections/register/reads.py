@@ -361,7 +361,10 @@ def payments_on_invoices(reads: Reads, invoices: Sequence[str]) -> dict[str, lis
 
 def total_billed(reads: Reads, master_policy: str, days: Iterable[dt.date]) -> list[Row]:
     """What live invoices bill for a policy in the periods that hold the days, by day, plan and coverage, over all
-    accounts; 0 for a plan that was billed at any time but not on the day (INV-242)."""
+    accounts; 0 for a plan that was billed at any time but not on the day (INV-242).
+
+    decision: the plans of a policy are those that an invoice ever had for it; others have never cost anything.
+    """
     return reads.fetch(
         """
         with plan as (
