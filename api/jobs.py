@@ -1,14 +1,17 @@
-"""Running a job by hand, and following a run (PLT-051, PLT-055).
+"""Running a job by hand, following a run, and pausing, going on with or cancelling it (PLT-051, PLT-055).
 
 GET  /v1/jobs             the jobs
 POST /v1/jobs/{JobName}   start a run; answers 202 with it
 GET  /v1/jobs/{run_id}    the run and its progress
+GET  /v1/job-runs         the runs, latest first
+POST /v1/job-runs/{run_id}/pause, /resume, /cancel
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,11 +24,16 @@ from api.paths import NameConvertor  # noqa: F401  {job:name}
 from api.problems import RequestRefused, not_found, to_json
 from application.command import FIRST_DAY, LAST_DAY, is_day_in_bounds
 from application.dispatch import Layer
-from application.jobs import JobRun, JobRunner, RunRequest
+from application.jobs import ControlAction, JobRun, JobRunner, RunRequest, RunState
 from domain.errors import Problem
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MAX_ACCOUNTS: Final = 10_000
+_RUN_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+#: Runs of a page, unless told otherwise and at most (PLT-068).
+_DEFAULT_RUNS: Final = 50
+_MOST_RUNS: Final = 200
 
 
 class Jobs:
@@ -40,6 +48,10 @@ class Jobs:
         router.add_api_route("/v1/jobs", self.catalogue, methods=["GET"])
         router.add_api_route("/v1/jobs/{run_id:uuid}", self.run, methods=["GET"])
         router.add_api_route("/v1/jobs/{job:name}", self.start, methods=["POST"])
+        router.add_api_route("/v1/job-runs", self.runs, methods=["GET"])
+        for action in ControlAction:
+            path = f"/v1/job-runs/{{run_id:uuid}}/{action.lower()}"
+            router.add_api_route(path, self._control(action), methods=["POST"])
         return router
 
     async def catalogue(self, request: Request) -> Response:
@@ -70,6 +82,26 @@ class Jobs:
             raise not_found("there is no such run")
         return Response(to_json(run_document(run)), 200, {}, "application/json")
 
+    async def runs(self, request: Request) -> Response:
+        """A page of the runs, latest first."""
+        self._edge.require(request, "job.view", "job.run")
+        job, state, before, first = _page(request)
+        runner: JobRunner | None = self._edge.services.jobs
+        found = await self._edge.run(runner.recent, job, state, before, first + 1) if runner else []
+        page = {"runs": [run_document(run) for run in found[:first]], "more": len(found) > first}
+        return Response(to_json(page), 200, {}, "application/json")
+
+    def _control(self, action: ControlAction) -> Callable[[Request, UUID], Awaitable[Response]]:
+        async def control(request: Request, run_id: UUID) -> Response:
+            self._edge.require(request, "job.control")
+            runner: JobRunner | None = self._edge.services.jobs
+            run = await self._edge.run(runner.control, run_id, action) if runner else None
+            if run is None:
+                raise not_found("there is no such run")
+            return Response(to_json(run_document(run)), 200, {}, "application/json")
+
+        return control
+
 
 def run_document(run: JobRun) -> dict[str, Any]:
     """A run as JSON."""
@@ -87,8 +119,35 @@ def run_document(run: JobRun) -> dict[str, Any]:
         "last_item": run.last_item,
         "started_at": run.started_at,
         "ended_at": run.ended_at,
+        "heartbeat_at": run.heartbeat_at,
+        "forecast_at": run.forecast_at,
+        "requested": run.requested,
         "failures": [{"item": item, "code": code} for item, code in run.failures],
     }
+
+
+def _page(request: Request) -> tuple[str | None, RunState | None, UUID | None, int]:
+    """Job, state, the run behind which the page begins, and its size. Raises REQUEST_INVALID with every problem."""
+    query = request.query_params
+    problems = [
+        Problem("REQUEST_INVALID", f"there is no parameter {name[:100]}")
+        for name in query
+        if name not in ("job", "state", "before", "first")
+    ]
+    if len(query.multi_items()) > len(query):
+        problems.append(Problem("REQUEST_INVALID", "a parameter is given twice"))
+    state, before, first = query.get("state"), query.get("before"), query.get("first", str(_DEFAULT_RUNS))
+    if state is not None and state not in RunState.__members__:
+        problems.append(Problem("REQUEST_INVALID", "there is no such state", pointer="/state"))
+    if before is not None and not _RUN_ID.fullmatch(before):
+        problems.append(Problem("REQUEST_INVALID", "a run is named by its id", pointer="/before"))
+    if not _NUMBER.fullmatch(first) or not 1 <= int(first) <= _MOST_RUNS:
+        problems.append(Problem("REQUEST_INVALID", f"a page has 1 to {_MOST_RUNS} runs", pointer="/first"))
+    if "\x00" in query.get("job", ""):
+        problems.append(Problem("REQUEST_INVALID", "this is no name of a job", pointer="/job"))
+    if problems:
+        raise RequestRefused(Layer.FACADE, problems)
+    return query.get("job"), None if state is None else RunState(state), UUID(before) if before else None, int(first)
 
 
 def _selection(job: str, value: Any) -> RunRequest:

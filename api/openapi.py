@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from api.envelope import KEY_PATTERN, MAX_CONFIRMATIONS, MAX_ON_BEHALF_OF, MAX_VERSION
 from api.services import Services
 from application.command import CommandType
+from application.jobs import ControlAction, RunState
 from domain.platform.error_codes import ERROR_CODES, status_of
 from domain.platform.parameters import PARAMETERS
 from domain.platform.privileges import Role
@@ -417,7 +418,47 @@ def _jobs_paths() -> dict[str, Document]:
                 parameters=[_parameter("id", "path", _UUID, "The run, as answered when it was started.")],
             ),
         },
+        "/v1/job-runs": {
+            "get": _operation(
+                "listJobRuns",
+                "jobs",
+                "The runs, latest first",
+                {"200": _json_response("JobRuns", "A page of runs.")},
+                ("REQUEST_INVALID", "FORBIDDEN", *_AUTHENTICATED),
+                parameters=[
+                    _parameter("job", "query", _TEXT, "Of one job.", required=False),
+                    _parameter(
+                        "state", "query", {"enum": [str(one) for one in RunState]}, "In a state.", required=False
+                    ),
+                    _parameter("before", "query", _UUID, "Begun before this run.", required=False),
+                    _parameter(
+                        "first",
+                        "query",
+                        {"type": "integer", "minimum": 1, "maximum": 200},
+                        "Runs of the page; default 50.",
+                        required=False,
+                    ),
+                ],
+            )
+        },
+        **{f"/v1/job-runs/{{id}}/{action.lower()}": {"post": _control(action)} for action in ControlAction},
     }
+
+
+def _control(action: ControlAction) -> Document:
+    summaries = {
+        ControlAction.PAUSE: "Let a run stop behind its present item, to be gone on with",
+        ControlAction.RESUME: "Go on with a paused run behind its last item",
+        ControlAction.CANCEL: "End a run behind its present item; what it has done stays",
+    }
+    return _operation(
+        f"{action.lower()}JobRun",
+        "jobs",
+        summaries[action],
+        {"200": _json_response("JobRun", "The run.")},
+        ("FORBIDDEN", "ENTITY_NOT_FOUND", "STATE_INVALID", *_AUTHENTICATED),
+        parameters=[_parameter("id", "path", _UUID, "The run.")],
+    )
 
 
 def _files_paths() -> dict[str, Document]:
@@ -692,8 +733,12 @@ def _fixed_schemas() -> dict[str, Document]:
             last_item=_nullable(_TEXT),
             started_at=_nullable(_INSTANT),
             ended_at=_nullable(_INSTANT),
+            heartbeat_at=_nullable(_INSTANT),
+            forecast_at=_nullable(_INSTANT),
+            requested=_nullable(_TEXT),
             failures=_list(_object(item=_TEXT, code=_TEXT)),
         ),
+        "JobRuns": _object(runs=_list({"$ref": "#/components/schemas/JobRun"}), more={"type": "boolean"}),
         "FileKinds": _object(kinds=_list(_object(name=_TEXT, summary=_TEXT, privilege=_TEXT, max_bytes=_COUNT))),
         "FileReceipt": _object(
             sha256=_TEXT,

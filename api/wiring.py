@@ -36,7 +36,7 @@ from application.dispatch import Dispatcher
 from application.files.content import FileContent
 from application.imports.enrolment import EnrolmentTerms
 from application.imports.importer import Imports
-from application.job_runs import JOBS, JobRuns, Starter
+from application.job_runs import JOBS, FenceGuard, JobRuns, RunFences, Starter
 from application.scope import ScopeGuard
 from application.security import SecondFactorGuard
 from infrastructure.anyb_times import PostgresAnybTimes
@@ -53,8 +53,9 @@ from infrastructure.imports.store import PostgresImports
 from infrastructure.jobs.accounts import RegisterAccounts
 from infrastructure.jobs.broker import BrokerStarter, broker_of
 from infrastructure.jobs.cascades import CascadeItems
+from infrastructure.jobs.lease import SchedulerLease
 from infrastructure.jobs.scheduler import Scheduler
-from infrastructure.jobs.store import PostgresRuns
+from infrastructure.jobs.store import PostgresFences, PostgresRuns
 from infrastructure.jobs.threads import BackgroundWork
 from infrastructure.jobs.times import JobTimes
 from infrastructure.postgres.clock import PostgresClockOffset
@@ -115,7 +116,7 @@ class System:
             PostgresAuditTrail(self.database),
             self.clock,
             self.ids,
-            guards=(SecondFactorGuard(SystemClock()), ScopeGuard()),
+            guards=(SecondFactorGuard(SystemClock()), ScopeGuard(), FenceGuard()),
             continuations={COMMAND: self._go_on_with_cascade},
         )
 
@@ -171,8 +172,13 @@ class System:
     def scheduler(self) -> Scheduler:
         """The schedule of the jobs; it also takes up files left half taken in, and keeps the store."""
         keeping = Housekeeping(self.database, self.clock, purge=self.rebuilder.purge)
-        resume = (self.cascades.resume, self.imports.resume, keeping.tick)
-        return Scheduler(self.jobs, self.clock, resume=resume, times=JobTimes(self.database).start_of)
+        return Scheduler(
+            self.jobs,
+            self.clock,
+            JobTimes(self.database),
+            leads=SchedulerLease(self.database).leads,
+            resume=(self.cascades.resume, self.imports.resume, keeping.tick),
+        )
 
     @cached_property
     def issuer(self) -> SandboxIssuer:
@@ -248,7 +254,10 @@ class System:
 
     def _ports(self) -> dict[type, PortFactory]:
         queries = (*PORTS.items(), *CASCADE_PORTS.items())
-        return {kind: self._port(one) for kind, one in queries} | {AnybTimes: PostgresAnybTimes}
+        return {kind: self._port(one) for kind, one in queries} | {
+            AnybTimes: PostgresAnybTimes,
+            RunFences: PostgresFences,
+        }
 
     def _port(self, queries: Any) -> PortFactory:
         def make(connection: psycopg.Connection[Any]) -> Any:

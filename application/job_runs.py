@@ -23,10 +23,11 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from application.clock import Clock, UuidSource
-from application.command import CommandAnswer, CommandRequest, Principal
-from application.dispatch import CommandRefused
-from application.jobs import JobRun, JobType, RunRequest, RunState
+from application.command import Command, CommandAnswer, CommandRequest, CommandType, Principal
+from application.dispatch import CommandRefused, Guard
+from application.jobs import ControlAction, JobRun, JobType, RunRequest, RunState
 from application.patience import Executor, execute_patiently
+from application.unit_of_work import UnitOfWork
 from domain.errors import refuse
 from domain.platform.parameters import PARAMETERS
 from domain.platform.privileges import SYSTEM_PRIVILEGE, Role
@@ -70,6 +71,8 @@ class Starts(StrEnum):
     BY_HAND = "BY_HAND"
     #: At a time of day in the platform's time zone.
     DAILY = "DAILY"
+    #: At the execution time of each billing calendar, in the time zone of each account on it.
+    AT_CALENDAR_TIMES = "AT_CALENDAR_TIMES"
     #: When a retry of a failed generation is due.
     AT_RETRIES = "AT_RETRIES"
 
@@ -118,11 +121,17 @@ class JobDefinition:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run with its selection, as it is kept."""
+    """A run with its selection, as it is kept.
+
+    `groups` are (calendar, time zone) of the accounts it takes, the calendar empty for those without one; None: all.
+    `fence` is the number under which this process works on it; 0: no process has taken it up (PLT-053).
+    """
 
     progress: JobRun
     accounts: tuple[str, ...]
     excluded: frozenset[str]
+    groups: tuple[tuple[str, str], ...] | None = None
+    fence: int = 0
 
     @property
     def named(self) -> bool:
@@ -151,14 +160,12 @@ _NOT_IN_THIS_RUN: Final = frozenset(
     {"ACCOUNT_NOT_ACTIVE", "HOLD_ACTIVE", "PROCESS_CONFLICT", "CAPABILITY_NOT_AVAILABLE", "NO_INVOICE_REQUIRED"}
 )
 
-#: decision: the job takes all accounts once a day at the calendars' shipped execution time, not each at its own.
 INVOICE_GENERATION: Final = JobDefinition(
     JobType("InvoiceGeneration", "Generate the invoices that are due, account by account"),
     command="GenerateScheduledInvoice",
     payload=_with_dates,
     skips=_NOT_IN_THIS_RUN,
-    starts=Starts.DAILY,
-    starts_at=dt.time(6, 0),
+    starts=Starts.AT_CALENDAR_TIMES,
     repeats=True,
     on_failure="RecordGenerationFailure",
     beside=Beside("BillScheduledInstallments", _installments),
@@ -230,14 +237,26 @@ JOBS: Final[Mapping[str, JobDefinition]] = MappingProxyType(
 )
 
 
+class RunTakenOverError(Exception):
+    """Another process has taken the run up; what this one wanted to commit is refused (PLT-053)."""
+
+
 class ClaimedRun(Protocol):
     """A run that this process alone works on; the claim ends with the process, whatever ends it."""
 
     @property
     def stored(self) -> StoredRun: ...
 
-    def save(self, progress: JobRun) -> None:
-        """Keep the progress. Fails when the claim was lost, so that two processes never write one run."""
+    def save(self, progress: JobRun) -> ControlAction | None:
+        """Keep the progress; what an operator has asked for meanwhile. Raises RunTakenOverError."""
+        ...
+
+
+class RunFences(Protocol):
+    """Which process a run belongs to, as the transaction of an item's command sees it."""
+
+    def holds(self, run_id: UUID, fence: int) -> bool:
+        """Whether the run is still worked on under this number, and will be until the transaction has ended."""
         ...
 
 
@@ -249,6 +268,15 @@ class RunStore(Protocol):
         ...
 
     def find(self, run_id: UUID) -> JobRun | None: ...
+
+    def recent(self, job: str | None, state: RunState | None, before: UUID | None, limit: int) -> list[JobRun]:
+        """Runs, the latest first, of a job and in a state if they are named, begun before a run if one is given."""
+        ...
+
+    def control(self, run_id: UUID, action: ControlAction, now: dt.datetime) -> bool:
+        """Note what an operator asks for; at once where no process works on the run. False when its state does not
+        allow it."""
+        ...
 
     def unfinished(self) -> list[UUID]:
         """Runs to be worked on, oldest first: scheduled ones, and those whose process may have died."""
@@ -272,6 +300,10 @@ class Accounts(Protocol):
 
     def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
         """The latest instant, not after `now`, at which a failed generation is to be tried again (CAL-079)."""
+        ...
+
+    def calendar_times(self) -> Mapping[tuple[str, str], dt.time]:
+        """The time of day at which accounts are billed, by (calendar, time zone) of all active accounts (CAL-001)."""
         ...
 
     def resolve(self, number: str) -> str | None:
@@ -355,10 +387,13 @@ class JobRuns:
             self._starter(run.run_id)
         return run
 
-    def start_scheduled(self, job: str, at: dt.datetime) -> JobRun | None:
+    def start_scheduled(
+        self, job: str, at: dt.datetime, groups: tuple[tuple[str, str], ...] | None = None
+    ) -> JobRun | None:
         """Start the run of a scheduled time; None when it was started before, or another run is active."""
         run = self._new(job, None, "SCHEDULE")
-        if not self._store.create(StoredRun(run, (), frozenset()), started_by="scheduler", scheduled_for=at):
+        stored = StoredRun(run, (), frozenset(), groups)
+        if not self._store.create(stored, started_by="scheduler", scheduled_for=at):
             return None
         self._starter(run.run_id)
         return run
@@ -381,6 +416,24 @@ class JobRuns:
     def run(self, run_id: UUID) -> JobRun | None:
         """A run with its progress; None when there is none of this id."""
         return self._store.find(run_id)
+
+    def control(self, run_id: UUID, action: ControlAction) -> JobRun | None:
+        """Pause a run, go on with it, or cancel it (PLT-051); None when there is none of this id.
+
+        A run that is worked on stops behind its present item. Raises Refusal: STATE_INVALID.
+        """
+        if self._store.find(run_id) is None:
+            return None
+        if not self._store.control(run_id, action, self._clock.now()):
+            state = self._store.find(run_id)
+            raise refuse("STATE_INVALID", "the run's state does not allow it", state=state.state.value if state else "")
+        if action is ControlAction.RESUME:
+            self._starter(run_id)
+        return self._store.find(run_id)
+
+    def recent(self, job: str | None, state: RunState | None, before: UUID | None, limit: int) -> list[JobRun]:
+        """Runs, the latest first."""
+        return self._store.recent(job, state, before, limit)
 
     def resume(self) -> None:
         """Take up what was left: runs not begun, and runs whose process died (PLT-055)."""
@@ -409,8 +462,12 @@ class JobRuns:
         Idempotent: a message about a run may arrive any number of times.
         """
         with self._store.claim(run_id) as claimed:
-            if claimed is not None:
+            if claimed is None:
+                return
+            try:
                 _Work(self, claimed).through(stopping)
+            except RunTakenOverError:
+                _logger.warning("run %s was taken up by another process", run_id)
 
     def definition(self, job: str) -> JobDefinition | None:
         return self.definitions.get(job)
@@ -434,9 +491,13 @@ class JobRuns:
         own = self._items.get(run.progress.job)
         return sum(1 for _ in self.selection(run, "")) if own is None else own.count(run)
 
-    def due_since(self, definition: JobDefinition, now: dt.datetime) -> dt.datetime | None:
-        """The instant since which a retry waits for a run of the job."""
-        return self._accounts.latest_retry(now) if definition.starts is Starts.AT_RETRIES else None
+    def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
+        """The instant since which a retry of a failed generation waits for a run (CAL-079)."""
+        return self._accounts.latest_retry(now)
+
+    def calendar_times(self) -> Mapping[tuple[str, str], dt.time]:
+        """The time of day at which accounts are billed, by (calendar, time zone) (CAL-001)."""
+        return self._accounts.calendar_times()
 
     def record_failure(self, definition: JobDefinition, run: StoredRun, account: str, code: str, detail: str) -> None:
         """Let the job's own command record that an item failed, in a transaction of its own (INV-043).
@@ -448,12 +509,14 @@ class JobRuns:
         request = CommandRequest(
             definition.on_failure,
             {**definition.payload(run, account), "code": code, "detail": detail[:500]},
-            _principal(definition),
+            _principal(definition, run),
             "JOB",
             idempotency_key=key_of(run.progress.run_id, account, "failed"),
         )
         try:
             execute_patiently(self._executor, request)
+        except RunTakenOverError:
+            raise
         except Exception:
             if definition.insists:
                 raise
@@ -469,7 +532,7 @@ class JobRuns:
         try:
             effective, skipped = self._repeated(definition, definition.command, definition.payload, stored, account)
         except Exception as error:
-            if definition.beside is None:
+            if definition.beside is None or isinstance(error, RunTakenOverError):
                 raise
             failure = error
         if definition.beside is not None:
@@ -478,6 +541,8 @@ class JobRuns:
                 effective += self._repeated(definition, command, payload, stored, account)[0]
             except CommandRefused as refused:
                 failure = failure or ItemFailed(refused.code)
+            except RunTakenOverError:
+                raise
             except Exception:
                 _logger.exception("job %s: %s of %s failed", stored.progress.job, command, account)
                 failure = failure or ItemFailed("INTERNAL_ERROR")
@@ -494,7 +559,7 @@ class JobRuns:
         account: str,
     ) -> tuple[int, str | None]:
         """Give one command of an item, again and again where the job repeats it."""
-        principal = _principal(definition)
+        principal = _principal(definition, stored)
         payload = payload_of(stored, account)
         first = command == definition.command
         effective = 0
@@ -532,8 +597,8 @@ class JobRuns:
         for attempts_left in range(ATTEMPTS - 1 if definition.insists else 0, -1, -1):
             try:
                 return execute_patiently(self._executor, request)
-            except Exception:
-                if not attempts_left:
+            except Exception as error:
+                if not attempts_left or isinstance(error, RunTakenOverError):
                     raise
                 time.sleep(PAUSE)
         raise AssertionError("unreachable")
@@ -555,10 +620,24 @@ def key_of(run_id: UUID, item: str, step: str) -> str:
     return f"job:{run_id}:{named}:{step}"
 
 
-def _principal(definition: JobDefinition) -> Principal:
-    """Who issues a job's commands (PLT-029)."""
+def _principal(definition: JobDefinition, run: StoredRun | None = None) -> Principal:
+    """Who issues a job's commands (PLT-029); the session names the run and the number it is worked on under."""
     name = f"job:{definition.type.name}"
-    return Principal("JOB", name, "jobs", frozenset({definition.privilege}), roles=frozenset({Role.SYSTEM.value}))
+    session = f"{run.progress.run_id}:{run.fence}" if run is not None and run.fence else None
+    privileges, roles = frozenset({definition.privilege}), frozenset({Role.SYSTEM.value})
+    return Principal("JOB", name, "jobs", privileges, roles=roles, session=session)
+
+
+class FenceGuard(Guard):
+    """Refuses what a process still wants to commit of a run that another one has taken up (PLT-053)."""
+
+    def accept(self, kind: CommandType, command: Command, unit: UnitOfWork) -> None:
+        principal = unit.principal
+        if principal.kind != "JOB" or principal.session is None:
+            return
+        run_id, _, fence = principal.session.partition(":")
+        if not unit.port(RunFences).holds(UUID(run_id), int(fence)):
+            raise RunTakenOverError(f"run {run_id} is not worked on under number {fence} any more")
 
 
 @dataclass(slots=True)
@@ -570,6 +649,7 @@ class _Work:
     skipped: dict[str, int] = field(default_factory=dict)
     saved_at: float = 0.0
     same: tuple[str, int] = ("", 0)
+    asked: ControlAction | None = None
 
     def through(self, stopping: Callable[[], bool]) -> None:
         stored = self.claimed.stored
@@ -579,10 +659,13 @@ class _Work:
             self.claimed.save(replace(run, state=RunState.FAILED, ended_at=self.runs.now()))
             return
         self.skipped = dict(run.skipped)
+        self.asked = None if run.requested is None else ControlAction(run.requested)
         if run.state is RunState.SCHEDULED:
             run = replace(run, state=RunState.RUNNING, selected=self.runs.selected(stored))
             self._save(run)
         for account in self.runs.selection(stored, run.last_item or ""):
+            if self.asked is not None:
+                break
             if stopping():
                 self._save(run)
                 return
@@ -590,7 +673,12 @@ class _Work:
             if run.state is RunState.PAUSED:
                 self._save(run)
                 return
+        if self.asked is ControlAction.PAUSE:
+            self._save(replace(run, state=RunState.PAUSED))
+            return
         state = RunState.COMPLETED_WITH_EXCEPTIONS if run.failed else RunState.COMPLETED
+        if self.asked is ControlAction.CANCEL:
+            state = RunState.CANCELLED
         self._save(replace(run, state=state, ended_at=self.runs.now()))
 
     def _item(self, definition: JobDefinition, stored: StoredRun, account: str) -> JobRun:
@@ -604,6 +692,8 @@ class _Work:
             self.same = ("", 0)
             self.runs.record_failure(definition, stored, account, refused.code, refused.problems[0].message)
             return self._failed(run, account, refused.code)
+        except RunTakenOverError:
+            raise
         except Exception as error:
             # Of a technical failure the kind is told; the text may hold data (PLT-016).
             cause = type(error).__name__
@@ -631,5 +721,5 @@ class _Work:
         return run
 
     def _save(self, run: JobRun) -> None:
-        self.claimed.save(replace(run, skipped=dict(self.skipped)))
+        self.asked = self.claimed.save(replace(run, skipped=dict(self.skipped)))
         self.saved_at = time.monotonic()

@@ -28,6 +28,14 @@ class RunState(StrEnum):
     FAILED = "FAILED"
 
 
+class ControlAction(StrEnum):
+    """What operators do with a run (PLT-051)."""
+
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
+    CANCEL = "CANCEL"
+
+
 @dataclass(frozen=True, slots=True)
 class JobType:
     """A job that may be run by hand. `privilege` is the job's own; `job.run` lets any job be run."""
@@ -51,7 +59,8 @@ class RunRequest:
 @dataclass(frozen=True, slots=True)
 class JobRun:
     """A run and its progress (PLT-055). Counts are items; `skipped` counts them by reason; `failures` names the first
-    failed items with their code."""
+    failed items with their code. `heartbeat_at` is when its process last gave a sign of life, `requested` what an
+    operator has asked for that it has not come to yet, and `forecast_at` when it ends if it goes on as it does."""
 
     run_id: UUID
     job: str
@@ -67,6 +76,9 @@ class JobRun:
     started_at: dt.datetime | None = None
     ended_at: dt.datetime | None = None
     failures: tuple[tuple[str, str], ...] = ()
+    heartbeat_at: dt.datetime | None = None
+    requested: str | None = None
+    forecast_at: dt.datetime | None = None
 
 
 class JobRunner(Protocol):
@@ -85,4 +97,15 @@ class JobRunner(Protocol):
 
     def run(self, run_id: UUID) -> JobRun | None:
         """A run with its progress; None when there is none of this id."""
+        ...
+
+    def control(self, run_id: UUID, action: ControlAction) -> JobRun | None:
+        """Pause a run, go on with it, or cancel it; None when there is none of this id.
+
+        A run that is worked on stops behind its present item. Raises Refusal: STATE_INVALID.
+        """
+        ...
+
+    def recent(self, job: str | None, state: RunState | None, before: UUID | None, limit: int) -> list[JobRun]:
+        """Runs, the latest first, of a job and in a state if they are named, begun before a run if one is given."""
         ...

@@ -57,8 +57,15 @@ class Directory(Protocol):
 class JobWork(Protocol):
     """What jobs go through, in ascending order behind `after`, at most `limit`; accounts in `excluded` are left out."""
 
-    def active_accounts(self, after: str, limit: int, excluded: Sequence[str]) -> list[str]:
-        """Active accounts with a bill type."""
+    def active_accounts(
+        self, after: str, limit: int, excluded: Sequence[str], groups: Sequence[tuple[str, str]] | None = None
+    ) -> list[str]:
+        """Active accounts with a bill type; with `groups` those of certain (calendar, time zone), the calendar empty
+        for accounts without one."""
+        ...
+
+    def groups(self) -> list[tuple[str, str]]:
+        """The (calendar, time zone) of all active accounts with a bill type, each once, ascending."""
         ...
 
     def failed_generations(self, until: dt.datetime, after: str, limit: int, excluded: Sequence[str]) -> list[str]:

@@ -1,8 +1,9 @@
 """The schedule: starts each job's run at its time of day, once, whatever the number of schedulers (PLT-052, PLT-053).
 
-The database decides: a scheduled time starts one run, so that a second scheduler finds it started. Only the latest time
-that has passed is looked at: after downtime a missed job runs once, and what fell due meanwhile is the job's to catch
-up. What a dead process left, runs and other work, is taken up again on the way.
+One of several schedulers leads. The database decides besides: a scheduled time starts one run, so that a second
+scheduler finds it started. Only the latest time that has passed is looked at: after downtime a missed job runs once,
+and what fell due meanwhile is the job's to catch up. What a dead process left, runs and other work, is taken up again
+on the way.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from application.clock import Clock
@@ -49,46 +51,80 @@ def instant_of(day: dt.date, time: dt.time, zone: ZoneInfo) -> dt.datetime:
     return instant
 
 
-#: The time of day at which a daily job starts on a day of the schedule's time zone.
-StartTimes = Callable[[JobDefinition, dt.date], dt.time | None]
+class Times(Protocol):
+    """When daily jobs start: the zone of their times, and the time of a job on a day of that zone."""
+
+    def zone(self, on: dt.date) -> ZoneInfo: ...
+
+    def start_of(self, definition: JobDefinition, on: dt.date) -> dt.time | None: ...
+
+
+class ShippedTimes:
+    """The times the service is shipped with, in UTC."""
+
+    def zone(self, on: dt.date) -> ZoneInfo:
+        return ZoneInfo("UTC")
+
+    def start_of(self, definition: JobDefinition, on: dt.date) -> dt.time | None:
+        return definition.starts_at
+
+
+@dataclass(frozen=True, slots=True)
+class DueTime:
+    """A scheduled time that has passed, and the (calendar, time zone) of the accounts it is the time of."""
+
+    at: dt.datetime
+    groups: tuple[tuple[str, str], ...] | None = None
 
 
 class Scheduler:
-    """Looks at the schedule every few seconds. Without `times` jobs start when they are shipped to."""
+    """Looks at the schedule every few seconds; `leads` says whether this one of several schedulers does (PLT-053)."""
 
     def __init__(
         self,
         runs: JobRuns,
         clock: Clock,
-        zone: str = "UTC",
+        times: Times | None = None,
         *,
+        leads: Callable[[], bool] = lambda: True,
         resume: Sequence[Callable[[], None]] = (),
-        times: StartTimes = lambda definition, _: definition.starts_at,
     ) -> None:
         self._runs = runs
         self._clock = clock
-        self._zone = ZoneInfo(zone)
+        self._times = times or ShippedTimes()
+        self._leads = leads
         self._resume = (runs.resume, *resume)
-        self._times = times
 
     def tick(self) -> list[str]:
         """Start what is due and not started; the names of the jobs started."""
+        if not self._leads():
+            return []
         now = self._clock.now()
         started = []
         for name, definition in self._runs.definitions.items():
-            due = self._due(definition, now)
-            if due is not None and self._runs.start_scheduled(name, due) is not None:
-                started.append(name)
+            for due in self.due(definition, now):
+                if self._runs.start_scheduled(name, due.at, due.groups) is not None:
+                    started.append(name)
         for resume in self._resume:
             resume()
         return started
 
-    def _due(self, definition: JobDefinition, now: dt.datetime) -> dt.datetime | None:
-        """The latest scheduled time of a job that has passed."""
-        shipped = definition.starts_at
-        if definition.starts is Starts.DAILY and shipped is not None:
-            return _latest(lambda day: self._times(definition, day) or shipped, self._zone, now)
-        return self._runs.due_since(definition, now)
+    def due(self, definition: JobDefinition, now: dt.datetime) -> list[DueTime]:
+        """The latest scheduled times of a job that have passed, earliest first."""
+        match definition.starts:
+            case Starts.DAILY:
+                shipped = definition.starts_at
+                if shipped is None:
+                    return []
+                zone = self._times.zone(now.date())
+                return [DueTime(_latest(lambda day: self._times.start_of(definition, day) or shipped, zone, now))]
+            case Starts.AT_CALENDAR_TIMES:
+                return by_instant(self._runs.calendar_times(), now)
+            case Starts.AT_RETRIES:
+                at = self._runs.latest_retry(now)
+                return [] if at is None else [DueTime(at)]
+            case Starts.BY_HAND:
+                return []
 
     def run(self, stop: threading.Event, interval: float = INTERVAL) -> None:
         """Tick until told to stop; a failing tick is logged and the next one tries again."""
@@ -99,3 +135,11 @@ class Scheduler:
             except Exception:
                 _logger.exception("the schedule could not be looked at")
             stop.wait(interval)
+
+
+def by_instant(times: Mapping[tuple[str, str], dt.time], now: dt.datetime) -> list[DueTime]:
+    """The latest instant of each group's time of day; groups of the same instant together."""
+    found: dict[dt.datetime, list[tuple[str, str]]] = {}
+    for group, time in sorted(times.items()):
+        found.setdefault(latest_time(time, ZoneInfo(group[1]), now), []).append(group)
+    return [DueTime(at, tuple(groups)) for at, groups in sorted(found.items())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from zoneinfo import ZoneInfo
 
 from application.job_runs import JobDefinition
 from domain.platform.parameters import PARAMETER, ParameterState, identifiers_for, parameter, value_in_force
@@ -10,6 +11,7 @@ from infrastructure.event_store.streams import fold_rows, load_call
 from infrastructure.postgres.database import Database
 
 _START_TIME = "job.start_time"
+_ZONE = "platform.time_zone"
 
 
 class JobTimes:
@@ -17,6 +19,12 @@ class JobTimes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def zone(self, on: dt.date) -> ZoneInfo:
+        """The zone of the jobs' times on a day."""
+        kind = parameter(_ZONE)
+        states = self._states(list(identifiers_for(kind, {})))
+        return ZoneInfo(str(value_in_force(kind, {}, list(states.values()), on).value))
 
     def start_of(self, definition: JobDefinition, on: dt.date) -> dt.time | None:
         """The time of day at which a daily job starts on a day, None when it has none."""

@@ -98,12 +98,30 @@ class DirectoryQueries(_Queries):
 class JobWorkQueries(_Queries):
     """Port `JobWork`."""
 
-    def active_accounts(self, after: str, limit: int, excluded: Sequence[str]) -> list[str]:
+    def active_accounts(
+        self, after: str, limit: int, excluded: Sequence[str], groups: Sequence[tuple[str, str]] | None = None
+    ) -> list[str]:
         sql = (
             "select account from {account} where status = 'ACTIVE' and bill_type is not null and account > %(after)s"
-            " and account <> all(%(excluded)s::text[]) order by account limit %(limit)s"
+            " and account <> all(%(excluded)s::text[]) and (not %(grouped)s or (coalesce(calendar, ''), time_zone) in"
+            " (select * from unnest(%(calendars)s::text[], %(zones)s::text[]))) order by account limit %(limit)s"
         )
-        return [row[0] for row in self._rows(sql, {"after": after, "limit": limit, "excluded": list(excluded)})]
+        parameters = {
+            "after": after,
+            "limit": limit,
+            "excluded": list(excluded),
+            "grouped": groups is not None,
+            "calendars": [calendar for calendar, _ in groups or ()],
+            "zones": [zone for _, zone in groups or ()],
+        }
+        return [row[0] for row in self._rows(sql, parameters)]
+
+    def groups(self) -> list[tuple[str, str]]:
+        sql = (
+            "select distinct coalesce(calendar, '') as calendar, time_zone from {account}"
+            " where status = 'ACTIVE' and bill_type is not null order by 1, 2"
+        )
+        return [(row[0], row[1]) for row in self._rows(sql, {})]
 
     def failed_generations(self, until: dt.datetime, after: str, limit: int, excluded: Sequence[str]) -> list[str]:
         sql = (

@@ -24,7 +24,7 @@ from api.services import Readiness
 from api.settings import Limits, Rates, Settings, SettingsError
 from application.clock import MovableClock
 from application.command import Principal
-from application.jobs import JobRun, JobType, RunRequest, RunState
+from application.jobs import ControlAction, JobRun, JobType, RunRequest, RunState
 from application.uploads import FileKind, FileReceipt, FileState, Upload
 from domain.errors import refuse
 from domain.platform.error_codes import ERROR_CODES, status_of
@@ -39,6 +39,7 @@ class Runner:
 
     def __init__(self) -> None:
         self.started: list[tuple[RunRequest, Principal]] = []
+        self.asked: tuple[Any, ...] = ()
 
     def jobs(self) -> Mapping[str, JobType]:
         return {
@@ -55,6 +56,15 @@ class Runner:
 
     def run(self, run_id: UUID) -> JobRun | None:
         return self._run(self.started[-1][0]) if run_id == RUN_ID and self.started else None
+
+    def control(self, run_id: UUID, action: ControlAction) -> JobRun | None:
+        if action is ControlAction.RESUME:
+            raise refuse("STATE_INVALID", "the run is not paused")
+        return self.run(run_id)
+
+    def recent(self, job: str | None, state: RunState | None, before: UUID | None, limit: int) -> list[JobRun]:
+        self.asked = (job, state, before, limit)
+        return [self._run(request) for request, _ in self.started]
 
     def _run(self, request: RunRequest) -> JobRun:
         began = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
@@ -130,6 +140,45 @@ class TestJobs:
         problem(self.start(api, "InvoiceGeneration", {}, "OPS"), 404, "ENTITY_NOT_FOUND")
         problem(api.client.get(f"/v1/jobs/{RUN_ID}", headers=api.headers("OPS")), 404, "ENTITY_NOT_FOUND")
         assert api.client.get("/v1/jobs", headers=api.headers("OPS")).json() == {"jobs": []}
+
+    @pytest.mark.rule("PLT-051")
+    def test_a_run_is_paused_and_cancelled_with_the_privilege_for_it(self, make_api: MakeApi) -> None:
+        api = make_api(jobs=Runner())
+        self.start(api, "InvoiceGeneration", {}, "OPS")
+
+        def control(action: str, role: str, run: UUID = RUN_ID) -> Any:
+            return api.client.post(f"/v1/job-runs/{run}/{action}", headers=api.headers(role))
+
+        for action in ("pause", "cancel"):
+            assert control(action, "OPS").json()["run_id"] == str(RUN_ID)
+            problem(control(action, "SUP"), 403, "FORBIDDEN")
+            problem(control(action, "OPS", UUID(int=1)), 404, "ENTITY_NOT_FOUND")
+        problem(control("resume", "OPS"), 409, "STATE_INVALID")
+        problem(api.client.post(f"/v1/job-runs/{RUN_ID}/stop", headers=api.headers("OPS")), 404, "ENTITY_NOT_FOUND")
+
+    @pytest.mark.rule("PLT-055", "PLT-068", "PLT-069")
+    def test_runs_are_listed_by_job_and_state(self, make_api: MakeApi) -> None:
+        runner = Runner()
+        api = make_api(jobs=runner)
+        self.start(api, "InvoiceGeneration", {}, "OPS")
+        self.start(api, "InvoiceGeneration", {}, "OPS")
+        query = f"job=InvoiceGeneration&state=PAUSED&before={RUN_ID}&first=1"
+        page = api.client.get(f"/v1/job-runs?{query}", headers=api.headers("BOF")).json()
+        assert (len(page["runs"]), page["more"]) == (1, True)
+        assert runner.asked == ("InvoiceGeneration", RunState.PAUSED, RUN_ID, 2)
+        assert api.client.get("/v1/job-runs", headers=api.headers("BOF")).json()["more"] is False
+        for wrong, pointer in (
+            ("state=SLEEPING", "/state"),
+            ("before=7", "/before"),
+            ("first=201", "/first"),
+            ("first=0", "/first"),
+            ("colour=red", None),
+            ("first=1&first=2", None),
+        ):
+            document = problem(
+                api.client.get(f"/v1/job-runs?{wrong}", headers=api.headers("BOF")), 400, "REQUEST_INVALID"
+            )
+            assert pointers(document) == [pointer]
 
     def test_the_jobs_are_listed(self, make_api: MakeApi) -> None:
         api = make_api(jobs=Runner())

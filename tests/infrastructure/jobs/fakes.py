@@ -45,6 +45,9 @@ class FakeAccounts:
     def latest_retry(self, now: dt.datetime) -> dt.datetime | None:
         return None
 
+    def calendar_times(self) -> dict[tuple[str, str], dt.time]:
+        return {}
+
     def resolve(self, number: str) -> str | None:
         return number if number in self._all() else None
 
