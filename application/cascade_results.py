@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from domain.members.cascade import CascadeOutcome
@@ -18,6 +18,10 @@ class Cascades(Protocol):
 
     def size_of(self, master_policy: str) -> int:
         """How many member records the policy has."""
+        ...
+
+    def records_among(self, master_policy: str, numbers: Sequence[str]) -> frozenset[str]:
+        """Those of the numbers that are member records of the policy."""
         ...
 
     def without_result(self, cascade: str, master_policy: str, after: str, limit: int) -> list[str]:

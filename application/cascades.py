@@ -28,7 +28,7 @@ from application.unit_of_work import UnitOfWork
 from domain.accounts.bill_type import BillType
 from domain.accounts.setup import SETUP
 from domain.calendar.frequency import Frequency
-from domain.errors import Refusal, refuse
+from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.members.cascade import (
     CASCADING,
     CascadeOutcome,
@@ -98,6 +98,7 @@ class RecordPart(Part):
         "BILL_TYPE_MISMATCH",
         "TRANSACTION_INCOMPLETE",
         "REQUEST_INVALID",
+        "MEMBER_RECORD_NOT_FOUND",
         "ACTIVITY_IN_PROGRESS",
         "NO_CANCELLATION_IN_FORCE",
         "RESCIND_DATE_MISMATCH",
@@ -200,7 +201,7 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
         return Outcome({**answer, "status": "RECORDED"})
     _refuse_beside_another(unit, state)
     undone = _undone_by(command, state)
-    terms = _terms_of(command, state)
+    terms = _terms_of(unit, command, state)
     policy_after, cascade = _begin(unit, command, state, undone, terms)
     limit = int(str(parameters_in_force(unit, (AT_ONCE,), {}, unit.today())[AT_ONCE]))
     answer |= {"cascade": cascade.identifier, "members": cascade.members}
@@ -253,8 +254,16 @@ def _undone_by(command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> R
     return undone
 
 
-def _terms_of(command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> dict[str, RecordTerms]:
-    """What is stated for single records, by number."""
+def _terms_of(unit: UnitOfWork, command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> dict[str, RecordTerms]:
+    """What is stated for single records, by number. Refused when the policy has no such record."""
+    known = unit.port(Cascades).records_among(policy.number, [part.member_record for part in command.records])
+    refuse_if_any(
+        [
+            Problem("MEMBER_RECORD_NOT_FOUND", "the policy has no such record", f"/records/{index}/member_record")
+            for index, part in enumerate(command.records)
+            if part.member_record not in known
+        ]
+    )
     return {
         part.member_record: RecordTerms(
             part.effective_date, premium_amounts(part.amounts, policy.currency, f"/records/{index}/amounts")
@@ -443,7 +452,7 @@ def _reach(unit: UnitOfWork, cascade: Cascade, number: str) -> CascadeRecordEnde
     unit.lock(f"member:{number}")
     stream = record_id(cascade.identifier, number)
     record = unit.load(CASCADE_RECORD, stream).state
-    if record.ended is not None:
+    if record.ended is not None or not cascade.is_running:
         return record.ended
     policy = load_policy(unit, cascade.transaction.master_policy).state
     member = _member(unit, number)
@@ -630,7 +639,7 @@ def _apply_cascaded_before(command: ApplyCascadedTransaction, unit: UnitOfWork) 
         origin=sent.origin,
         reason=sent.reason,
         undoes=None if undone is None else undone.transaction_id,
-        records=_terms_of(sent, policy),
+        records=_terms_of(unit, sent, policy),
     )
     facts = _facts(unit, policy, number)
     try:
@@ -681,13 +690,18 @@ def recalculate_seasonal(unit: UnitOfWork, account: str, day: dt.date, mark: str
 def _for_members(
     unit: UnitOfWork, account: str, first_day: dt.date, request: TransactionRequest, mark: str
 ) -> dict[str, str]:
+    """One transaction of all members, with the change of the account that they follow: no bill may lie between.
+
+    The account's lock keeps them still, for every transaction of a member takes it before it decides; a lock for each
+    of them would be too many, and taken the other way round than theirs.
+    """
     results: dict[str, str] = {}
-    for number in unit.port(Placements).members_on(account, first_day, dt.date.max):
-        unit.lock(f"member:{number}")
-        member = unit.load(MEMBER_RECORD, number)
-        policy = unit.load(MASTER_POLICY, member.state.master_policy).state
-        own = replace(request, transaction_id=f"{mark}/{number}", member_record=number)
-        facts = _facts(unit, policy, number, request.account)
-        apply_events(unit, member, decide(member.state, own, facts), facts)
-        results[number] = CascadeOutcome.APPLIED
+    numbers = unit.port(Placements).members_on(account, first_day, dt.date.max)
+    for start in range(0, len(numbers), _PORTION):
+        for number, member in unit.load_many(MEMBER_RECORD, numbers[start : start + _PORTION]).items():
+            policy = unit.load(MASTER_POLICY, member.state.master_policy).state
+            own = replace(request, transaction_id=f"{mark}/{number}", member_record=number)
+            facts = _facts(unit, policy, number, request.account)
+            apply_events(unit, member, decide(member.state, own, facts), facts)
+            results[number] = CascadeOutcome.APPLIED
     return results

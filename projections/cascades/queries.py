@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from application.cascade_results import Cascades
@@ -22,6 +22,12 @@ class CascadeQueries(_Queries):
         return int(
             self._value("select count(*) from {member} where master_policy = %(policy)s", {"policy": master_policy})
         )
+
+    def records_among(self, master_policy: str, numbers: Sequence[str]) -> frozenset[str]:
+        if not numbers:
+            return frozenset()
+        sql = "select member from {member} where master_policy = %(policy)s and member = any(%(numbers)s)"
+        return frozenset(row[0] for row in self._rows(sql, {"policy": master_policy, "numbers": list(numbers)}))
 
     def without_result(self, cascade: str, master_policy: str, after: str, limit: int) -> list[str]:
         sql = (

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from starlette.testclient import TestClient
 
-from api.settings import Settings
+from api.settings import Rates, Settings
 from api.wiring import System, look_for_garbage_rarely
 from application.clock import ManualClock
 from infrastructure.postgres.database import Database
@@ -79,13 +79,14 @@ def measure(world: World, policy: str, kind: str, day: str, members: int) -> Non
 
 def main(members: int, cascades: int) -> None:
     look_for_garbage_rarely()
+    settings = Settings(sandbox=True, log_level="ERROR", rates=Rates(enabled=False))
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedServer(Path(folder)).start()
         conninfo = server.ensure_database("cascade_bench")
         migrate(conninfo)
         clock = ManualClock(dt.datetime(2024, 12, 20, 12, tzinfo=dt.UTC))
         try:
-            with System(Settings(sandbox=True, log_level="ERROR"), Database(conninfo), clock) as system:
+            with System(settings, Database(conninfo), clock) as system:
                 system.prepare()
                 with TestClient(system.app(projecting=False)) as client:
                     world = World(client, system, clock)

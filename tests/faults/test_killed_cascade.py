@@ -26,7 +26,7 @@ from tests.scenarios.conftest import World
 #: In the suite a smaller group; ROLLON_FAULT_CASCADE=400 is the run that was asked for.
 MEMBERS = int(os.environ.get("ROLLON_FAULT_CASCADE", "100"))
 #: Shares of the records that have their result when the process is killed.
-KILLED_AT = (0.1, 0.45, 0.8)
+KILLED_AT = (0.2, 0.7)
 
 
 def _reached(database: Database) -> int:

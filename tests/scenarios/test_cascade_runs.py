@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -393,6 +394,45 @@ def test_what_undoes_a_cancellation_must_fit_it(world: World) -> None:
     assert codes("REINSTATEMENT", "2025-06-01", undoes="MC-9") == ["NO_CANCELLATION_IN_FORCE"]
 
 
+@pytest.mark.rule("PRM-152")
+def test_what_is_stated_for_a_record_that_the_policy_does_not_have_is_refused(world: World) -> None:
+    _, policy = policy_of(world, 1)
+    refused = master(
+        world, policy, "RW-1", "REWRITE", "2025-02-01",
+        records=[{"member_record": number, "amounts": life("2400.00")} for number in ("MR-1", "MR-9")],
+    )  # fmt: skip
+    [problem] = refused.json()["problems"]
+    assert (problem["code"], problem["pointer"]) == ("MEMBER_RECORD_NOT_FOUND", "/records/1/member_record")
+    assert applied(world) == []
+
+
+@pytest.mark.rule("PRM-004", "PRM-103", "PRM-150")
+def test_members_are_amended_while_a_cascade_runs_and_each_record_is_reached_once(world: World) -> None:
+    account, policy = policy_of(world, 10)
+    in_background(world)
+    begun(world, policy, "MC-1", "CANCELLATION", "2025-06-01")
+
+    def amended(number: int) -> tuple[str, int]:
+        stated = {"member_record": f"MR-{number}", "kinds": ["GENERAL"], "amounts": life("1320.00")}
+        answer = world.send("ApplyAmendment", transaction_id=f"AM-{number}", effective_date="2025-08-01", **stated)
+        return f"MR-{number}", answer.status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        # The last records first: some are amended before their turn, others behind it.
+        codes = dict(pool.map(amended, range(10, 0, -1)))
+    world.system.wait_for_background()
+    numbers = sorted(codes)
+    assert applied(world) == [f"MC-1/{number}" for number in numbers]
+    for number in numbers:
+        found = statuses(world, number)
+        assert found[f"MC-1/{number}"] == "APPLIED"
+        # Before the cancellation an amendment loses its effect to it, behind it there is no cover to be amended.
+        assert (codes[number], found.get(f"AM-{number.removeprefix('MR-')}")) in ((200, "INEFFECTIVE"), (422, None))
+    invoiced(world, account, 1)
+    world.check(account)
+    world.verify()
+
+
 @pytest.mark.rule("PRM-152", "PRM-069", "INV-131")
 def test_a_rewrite_goes_through_its_steps_accounts_first(world: World) -> None:
     account, policy = policy_of(world, 2)
@@ -497,3 +537,17 @@ def test_a_cascade_from_before_they_were_processes_is_told_reprocessed_and_undon
     assert results(world, policy, "MI-1") == [("MR-1", "APPLIED", None)]
     taken_up(world)
     world.verify()
+
+
+@pytest.mark.rule("PRM-073", "CAL-017")
+def test_a_change_of_frequency_reaches_more_members_than_a_command_takes_locks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, _ = policy_of(world, 8)
+    monkeypatch.setattr("infrastructure.unit_of_work.LOCK_LIMIT", 6)
+    changed = world.do(
+        "ConfigureInvoicingSchedule", account=account,
+        schedule={"frequency": "QUARTERLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1]},
+    )  # fmt: skip
+    assert changed["members"] == 8
+    world.check(account)
