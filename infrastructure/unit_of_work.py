@@ -26,6 +26,7 @@ from application.log import RecordedEvent
 from application.unit_of_work import Loaded
 from domain.aggregate import Aggregate
 from domain.errors import Problem, Refusal
+from infrastructure.event_store import snapshots
 from infrastructure.event_store import streams as stream_store
 from infrastructure.event_store.append import (
     INSERT_UP_TO,
@@ -39,6 +40,7 @@ from infrastructure.event_store.append import (
 from infrastructure.event_store.codec import canonical, named
 from infrastructure.event_store.hash_chain import Hasher, Origin, StreamName
 from infrastructure.event_store.log import head_call
+from infrastructure.event_store.snapshots import Snapshot
 from infrastructure.event_store.state_cache import StateCache
 from infrastructure.event_store.streams import NO_HEAD, Folded, Head
 from infrastructure.postgres import command_records as records
@@ -95,6 +97,7 @@ class _Stream:
     head: Head
     version: int
     snapshot: int
+    began: bool
 
 
 class _Appended(NamedTuple):
@@ -441,7 +444,7 @@ class PostgresUnitOfWork:
 
     def located(self, found: ConcurrencyError) -> ConcurrencyError:
         """The conflict with the stream that moved and its present version, as far as they can be told (PLT-020)."""
-        versions = {event.stream.name: event.stream.head.stream_position for event in self._pending.events}
+        versions = {stream.name: stream.head.stream_position for stream in self._grown()}
         with suppress(psycopg.Error):
             [rows] = self.connection.round_trip(stream_store.heads_call(list(versions)))
             for stream, head in stream_store.heads_of(rows).items():
@@ -519,12 +522,12 @@ class PostgresUnitOfWork:
     def _enlist(self, aggregate: Aggregate[Any], stream: str, identifier: str, folded: Folded[Any]) -> None:
         head = folded.head
         self._pending.streams[stream] = _Stream(
-            aggregate, identifier, stream, folded.state, head, head.stream_position, folded.snapshot
+            aggregate, identifier, stream, folded.state, head, head.stream_position, folded.snapshot, False
         )
 
     def _begin_stream(self, aggregate: Aggregate[Any], identifier: str) -> _Stream:
         name = aggregate.stream(identifier)
-        stream = _Stream(aggregate, identifier, name, aggregate.initial, NO_HEAD, 0, 0)
+        stream = _Stream(aggregate, identifier, name, aggregate.initial, NO_HEAD, 0, 0, True)
         self._pending.streams[name] = stream
         return stream
 
@@ -539,13 +542,15 @@ class PostgresUnitOfWork:
 
         decision: the events of one command share their instant, so that no question as of an instant finds half of it.
         """
-        flushed = self._pending.recorded_at or self._context.now
-        others = (event.stream.head.recorded_at for event in self._pending.events if not self._flushed(event.stream))
+        pending = self._pending
+        flushed = pending.recorded_at or self._context.now
+        # The head of a stream that was flushed is an event of this very command.
+        others = (stream.head.recorded_at for stream in self._grown() if stream.name not in pending.heads)
         return max(flushed, max(others, default=NO_HEAD.recorded_at) + _MICROSECOND)
 
-    def _flushed(self, stream: _Stream) -> bool:
-        """Whether the stream's head is an event of this command."""
-        return stream.name in self._pending.heads
+    def _grown(self) -> Iterator[_Stream]:
+        """The streams with events that are not yet written."""
+        return (stream for stream in self._pending.streams.values() if stream.version > stream.head.stream_position)
 
     def _chained(self, origin: Origin, recorded_at: dt.datetime) -> Iterator[NewEvent]:
         """The appended events as rows, each chained to the one before it in its stream."""
@@ -583,7 +588,7 @@ class PostgresUnitOfWork:
                 self._read(*calls)
             return [], Written(0, ())
         rows: list[NewEvent] = []
-        after = max(event.stream.head.transaction for event in self._pending.events)
+        after = max(stream.head.transaction for stream in self._grown())
         chained = self._chained(origin, recorded_at)
         if len(self._pending.events) > INSERT_UP_TO:
             self._send_unsent()
@@ -635,15 +640,7 @@ class PostgresUnitOfWork:
     def _closing_calls(self, answer: CommandAnswer, audit: AuditRecord, heads: Mapping[str, Head]) -> list[Call]:
         """What is written behind the events: snapshots, numbers taken, the answer of the key, the audit record."""
         pending = self._pending
-        calls = []
-        for name, head in heads.items():
-            stream = pending.streams[name]
-            grown = head.stream_position - stream.snapshot
-            # Rarer on long streams, whose states are large: what a snapshot costs stays a fraction of what it saves.
-            every = stream.aggregate.snapshot_every
-            if every > 0 and max(every, head.stream_position // 8) <= grown:
-                calls.append(stream_store.save_snapshot_call(stream.aggregate, name, stream.state, head))
-                self._states.snapshot_saved(name, head.stream_position)
+        calls = self._snapshot_calls(heads)
         calls.extend(records.save_sequence_call(name, pending.numbers[name]) for name in sorted(pending.taken))
         positions = {name: head.stream_position for name, head in heads.items()}
         subject = pending.main or next(iter(heads), None)
@@ -652,6 +649,23 @@ class PostgresUnitOfWork:
         else:
             calls.append(records.audit_and_answer_call(audit, subject, positions, answer, self._context.now))
         return calls
+
+    def _snapshot_calls(self, heads: Mapping[str, Head]) -> list[Call]:
+        """The calls that store the states that are due; very many new ones are copied in at once."""
+        due: list[Snapshot] = []
+        new: list[Snapshot] = []
+        for name, head in heads.items():
+            stream = self._pending.streams[name]
+            # Rarer on long streams, whose states are large: what a snapshot costs stays a fraction of what it saves.
+            every = stream.aggregate.snapshot_every
+            if every > 0 and max(every, head.stream_position // 8) <= head.stream_position - stream.snapshot:
+                (new if stream.began else due).append(Snapshot(stream.aggregate, name, stream.state, head))
+        for snapshot in due:
+            self._states.snapshot_saved(snapshot.stream, snapshot.head.stream_position)
+        if len(new) <= snapshots.REPLACE_UP_TO:
+            return list(map(snapshots.save_call, due + new))
+        snapshots.copy_new(self.connection, new)
+        return list(map(snapshots.save_call, due))
 
     def _log_position(self) -> int | None:
         [rows] = self._read(head_call())

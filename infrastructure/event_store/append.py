@@ -19,15 +19,12 @@ from psycopg import errors
 
 from application.dispatch import ConcurrencyError
 from infrastructure.event_store.hash_chain import Origin
+from infrastructure.postgres.binary_copy import END, EPOCH_DAY, HEADER, NULL, ROWS_PER_WRITE, sized, timestamp
 from infrastructure.postgres.connection import Call, Row, Statement, StoreConnection
 
 #: Up to so many events an INSERT is faster than a COPY with its extra round trips (tests/benchmarks/store_bench.py).
 INSERT_UP_TO = 32
 
-_ROWS_PER_WRITE = 256
-_EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-_EPOCH_DAY = _EPOCH.date().toordinal()
-_MICROSECOND = dt.timedelta(microseconds=1)
 _ROW_COLUMNS = (
     ("stream", "text"),
     ("stream_position", "integer"),
@@ -161,20 +158,20 @@ def _binary_rows(origin: Origin, recorded_at: dt.datetime, events: Iterable[NewE
     hash_size, uuid_size = size(32), size(16)
     types: dict[tuple[str, int], bytes] = {}
     streams: dict[str, bytes] = {}
-    parts = [b"PGCOPY\n\xff\r\n\0" + bytes(8)]
+    parts = [HEADER]
     for index, event in enumerate(events):
         stream, stream_position, name, version, event_id, effective, previous, digest, payload = event
         kind = types.get((name, version)) or types.setdefault(
-            (name, version), _sized(name.encode()) + struct.pack("!ih", 2, version)
+            (name, version), sized(name.encode()) + struct.pack("!ih", 2, version)
         )
         parts += (
             count,
-            streams.get(stream) or streams.setdefault(stream, _sized(stream.encode())),
+            streams.get(stream) or streams.setdefault(stream, sized(stream.encode())),
             integer(4, stream_position),
             kind,
             uuid_size,
             bytes.fromhex(event_id.replace("-", "")),
-            date(4, effective.toordinal() - _EPOCH_DAY),
+            date(4, effective.toordinal() - EPOCH_DAY),
             hash_size,
             previous,
             hash_size,
@@ -183,22 +180,18 @@ def _binary_rows(origin: Origin, recorded_at: dt.datetime, events: Iterable[NewE
             payload,
             shared,
         )
-        if index % _ROWS_PER_WRITE == _ROWS_PER_WRITE - 1:
+        if index % ROWS_PER_WRITE == ROWS_PER_WRITE - 1:
             yield b"".join(parts)
             parts.clear()
-    parts.append(struct.pack("!h", -1))
+    parts.append(END)
     yield b"".join(parts)
 
 
 def _binary_shared(origin: Origin, recorded_at: dt.datetime) -> bytes:
-    parts = [struct.pack("!iq", 8, (recorded_at - _EPOCH) // _MICROSECOND)]
+    parts = [timestamp(recorded_at)]
     for value in origin:
         if isinstance(value, UUID):
-            parts.append(_sized(value.bytes))
+            parts.append(sized(value.bytes))
         else:
-            parts.append(struct.pack("!i", -1) if value is None else _sized(str(value).encode()))
+            parts.append(NULL if value is None else sized(str(value).encode()))
     return b"".join(parts)
-
-
-def _sized(value: bytes) -> bytes:
-    return struct.pack("!i", len(value)) + value

@@ -51,7 +51,8 @@ class Hasher:
         behalf = _json(origin.on_behalf_of)
         instant = _json(timestamp(recorded_at))
         self._form = (
-            _literal(head)
+            b"%b"
+            + _literal(head)
             + b',"effective_date":"%b","event_id":"%b","on_behalf_of":'
             + _literal(behalf)
             + b',"payload":%b,"previous_hash":"%b","recorded_at":'
@@ -73,6 +74,7 @@ class Hasher:
         """The hash of one event; ids and dates as their text."""
         chained = previous.hex().encode()
         text = self._form % (
+            chained,
             effective_date,
             event_id,
             payload,
@@ -83,7 +85,7 @@ class Hasher:
             stream.kind,
             type_name,
         )
-        return hashlib.sha256(chained + text).digest()
+        return hashlib.sha256(text).digest()
 
 
 class StreamName(NamedTuple):

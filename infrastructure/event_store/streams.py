@@ -73,16 +73,6 @@ _HEADS = Statement(
                           ORDER BY stream_position DESC LIMIT 1) AS e
     """,
 )
-_SAVE_SNAPSHOT = Statement(
-    "snapshot_save",
-    """
-    INSERT INTO snapshot (stream, stream_position, fingerprint, state, recorded_at, hash, transaction)
-    VALUES ($1::text, $2::int, $3::text, $4::json, $5::timestamptz, $6::bytea, pg_current_xact_id())
-        ON CONFLICT (stream) DO UPDATE
-       SET stream_position = EXCLUDED.stream_position, fingerprint = EXCLUDED.fingerprint, state = EXCLUDED.state,
-           recorded_at = EXCLUDED.recorded_at, hash = EXCLUDED.hash, transaction = EXCLUDED.transaction
-    """,
-)
 
 
 class Head(NamedTuple):
@@ -177,15 +167,6 @@ def fold_behind(aggregate: Aggregate[S], known: Folded[S], rows: Sequence[Row]) 
         return known
     [(_, folded)] = fold_rows(aggregate, rows[1:], known.state)
     return folded._replace(snapshot=known.snapshot, size=known.size + folded.size)
-
-
-def save_snapshot_call(aggregate: Aggregate[S], stream: str, state: S, head: Head) -> Call:
-    """Store a state beside its stream, in the transaction that writes the stream's head."""
-    text = state_text(state)
-    return Call(
-        _SAVE_SNAPSHOT,
-        [stream, head.stream_position, fingerprint(aggregate), text, head.recorded_at, head.hash],
-    )
 
 
 def state_text(state: object) -> str:

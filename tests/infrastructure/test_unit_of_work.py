@@ -18,6 +18,7 @@ from domain.aggregate import Aggregate
 from domain.money import Money
 from infrastructure.event_store import streams as stream_store
 from infrastructure.event_store.append import INSERT_UP_TO
+from infrastructure.event_store.snapshots import REPLACE_UP_TO
 from infrastructure.event_store.verification import verify_streams
 from infrastructure.postgres.connection import StoreConnection
 from infrastructure.postgres.database import Database
@@ -700,6 +701,41 @@ def test_a_snapshot_of_another_state_of_the_source_is_ignored(database: Database
     with another_process(database, unit_of_work).begin() as unit:
         assert unit.load(TILL_WITH_SNAPSHOTS, "A").state.balance == 10
         assert unit.load_many(TILL_WITH_SNAPSHOTS, ["A"])["A"].version == 10
+
+
+def test_many_states_of_new_streams_are_stored_as_one_by_one(database: Database, unit_of_work: Units) -> None:
+    events = [OPENED, *(filled(number) for number in range(10))]
+    unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, "one", events))
+    names = [f"many-{number}" for number in range(REPLACE_UP_TO + 2)]
+
+    def decide(unit: PostgresUnitOfWork) -> None:
+        unit.load(TILL_WITH_SNAPSHOTS, "one")
+        unit.append(TILL_WITH_SNAPSHOTS, "one", events[1:])
+        for name in names:
+            unit.append(TILL_WITH_SNAPSHOTS, name, events)
+
+    unit_of_work.write(decide)
+    found = rows(database, "SELECT stream, stream_position, fingerprint, state::text, hash FROM snapshot")
+    assert len(found) == len(names) + 1
+    expected = stream_store.state_text(TillState("front", "USD", 45, 10))
+    heads = dict(rows(database, "SELECT stream, hash FROM event WHERE stream_position = 11"))
+    mark = stream_store.fingerprint(TILL_WITH_SNAPSHOTS)
+    assert {row for row in found if row[0] != "till:one"} == {
+        (f"till:{name}", 11, mark, expected, heads[f"till:{name}"]) for name in names
+    }
+    assert [row[1:4] for row in found if row[0] == "till:one"] == [
+        (21, mark, stream_store.state_text(TillState("front", "USD", 90, 20)))
+    ]
+    [(recorded, transactions)] = rows(
+        database,
+        "SELECT count(DISTINCT e.recorded_at), count(DISTINCT e.transaction) FROM snapshot s JOIN event e"
+        " USING (stream, stream_position, recorded_at, transaction, hash)",
+    )
+    assert (recorded, transactions) == (1, 1)
+    with another_process(database, unit_of_work).begin() as unit:
+        for name in names:
+            assert unit.load(TILL_WITH_SNAPSHOTS, name).state == TillState("front", "USD", 45, 10)
+    assert verify_streams(database) == []
 
 
 def test_the_fingerprint_tells_apart_states_folds_and_kinds() -> None:
