@@ -1108,6 +1108,7 @@ def _make_individual_direct(
             ("OWNER", account.owner != member.state.customer_number),
             ("BILL_TYPE", account.bill_type not in (None, BillType.INDIVIDUAL_DIRECT)),
             ("CURRENCY", account.currency != member.state.currency),
+            ("SEASONAL_NOT_ALLOWED", bool(account.seasonal_gaps)),
         )
         if wrong
     ]

@@ -22,7 +22,7 @@ from api.graphql.events import Event, stream_history
 from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page, page_of
 from api.graphql.reading import reading
-from application.accounts import try_schedule
+from application.accounts import schedule_facts, try_schedule
 from application.calendars import INSTALLATION
 from application.register import Directory
 from application.settlement import invoicing_terms
@@ -41,6 +41,7 @@ from domain.calendar.payroll_calendars import (
     PayrollVersion,
 )
 from domain.calendar.periods import Period
+from domain.calendar.schedule_options import Range, schedule_options
 from domain.calendar.schedule_versions import ScheduleVersion as StoredVersion
 from domain.calendar.schedule_versions import version_in_force
 from domain.calendar.seasonal import is_gap
@@ -125,6 +126,30 @@ class ProposedSchedule:
     seasonal_gaps: list[int] | None = strawberry.field(default=None, description="The gap months, 1 to 12.")
     draft_automation: bool | None = strawberry.field(default=None, description="Whether drafts are made.")
     draft_offset_days: int | None = strawberry.field(default=None, description="Days from draft to generation.")
+
+
+@strawberry.type(description="Whole numbers from one to another, both included.")
+class IntegerRange:
+    low: int = strawberry.field(description="The least.")
+    high: int = strawberry.field(description="The greatest.")
+
+
+@strawberry.type(description="What may be chosen for a schedule as it stands; what is not among it is refused.")
+class ScheduleOptions:
+    frequencies: list[str] = strawberry.field(description="Frequencies.")
+    due_day_modes: list[str] = strawberry.field(description="Due-day modes of the frequency.")
+    primary_due_days: list[int] = strawberry.field(description="Days of the due day, or of the first of two.")
+    secondary_due_days: list[int] = strawberry.field(description="Days of the second; none before the first is chosen.")
+    timings: list[str] = strawberry.field(description="Timings.")
+    generation_options: list[str] = strawberry.field(description="Ways to find the generation date.")
+    generation_unit_kinds: list[str] = strawberry.field(description="Units of UNITS_IN_ADVANCE.")
+    day_offset: IntegerRange = strawberry.field(description="Days added to the period start.")
+    due_date_offset: IntegerRange = strawberry.field(description="Months or cycles of the due-date offset.")
+    generation_units: IntegerRange = strawberry.field(description="How many units of the chosen kind.")
+    generation_window: IntegerRange = strawberry.field(description="How many units of the window.")
+    editable: list[str] = strawberry.field(description="The attributes that may be set at all.")
+    gaps_locked: bool = strawberry.field(description="Whether invoices fix the gap months (CAL-090).")
+    reset: list[str] = strawberry.field(description="The attributes that the chosen frequency resets (CAL-031).")
 
 
 @strawberry.type(description="A version of an account's invoicing schedule (CAL-027).")
@@ -260,10 +285,18 @@ def _corrections(context: Context, invoices: list[str]) -> dict[str, tuple[str, 
     return {issued.number: tuple(issued.due_date_corrections) for _, issued in found}
 
 
+def _given(proposed: ProposedSchedule | None) -> dict[str, object]:
+    """The values that were proposed, by name."""
+    return {} if proposed is None else {name: one for name, one in asdict(proposed).items() if one is not None}
+
+
+def _range(numbers: Range) -> IntegerRange:
+    return IntegerRange(low=numbers.low, high=numbers.high)
+
+
 def _proposed(context: Context, account: Account, proposed: ProposedSchedule) -> Account:
     """The account as it would be with proposed values; refused with the codes a command would be refused with."""
-    given = {name: value for name, value in asdict(proposed).items() if value is not None}
-    change = try_schedule(reading(context), account, given)
+    change = try_schedule(reading(context), account, _given(proposed))
     refuse_if_any(change.problems)
     grid = change.grid or account.grid
     return replace(account, schedule=change.schedule, grid=grid)
@@ -427,6 +460,38 @@ class CalendarQueries:
         settled = state.settled_starts()
         first = next(one for one in terms.grid.periods_from(terms.earliest) if one.start not in settled)
         return _periods(info.context, state, first, periods, terms)
+
+    @read(
+        "schedule.view",
+        "The options a schedule page offers as somebody edits: those of the account's schedule, or with `proposed` of"
+        " the values chosen so far.",
+    )
+    def schedule_options(
+        self, info: strawberry.Info, account: str, proposed: ProposedSchedule | None = None
+    ) -> ScheduleOptions:
+        unit = reading(info.context)
+        state = _account(info.context, account)
+        change = try_schedule(unit, state, _given(proposed))
+        facts = schedule_facts(unit, state)
+        found = schedule_options(
+            change.schedule, facts.bill_type, facts.parameters, seasonal_locked=facts.seasonal_locked
+        )
+        return ScheduleOptions(
+            frequencies=[str(one) for one in found.frequencies],
+            due_day_modes=[str(one) for one in found.due_day_modes],
+            primary_due_days=list(found.primary_days),
+            secondary_due_days=list(found.secondary_days),
+            timings=[str(one) for one in found.timings],
+            generation_options=[str(one) for one in found.generation_options],
+            generation_unit_kinds=[str(one) for one in found.generation_units],
+            day_offset=_range(found.day_offset),
+            due_date_offset=_range(found.due_date_offset),
+            generation_units=_range(found.units),
+            generation_window=_range(found.window),
+            editable=list(found.editable),
+            gaps_locked=found.gaps_locked,
+            reset=list(change.reset),
+        )
 
     @read("schedule.view", "The versions of an account's invoicing schedule, latest first.")
     def schedule_history(

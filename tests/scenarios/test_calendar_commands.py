@@ -409,3 +409,17 @@ def test_a_seasonal_account_takes_no_other_modality_than_its_frequency(world: Wo
     assert {one["gross"]["amount"] for one in charge_items(world, "MR-2", account, "2025-01-01", "2025-01-31")} == {
         "91.67"
     }
+
+
+@pytest.mark.rule("CAL-083", "CAL-086")
+def test_a_member_is_not_moved_to_an_account_with_seasonal_gaps(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    world.member(policy, "MR-1")
+    schedule = {"frequency": "MONTHLY", "due_day_mode": "PERIOD_START_OFFSET", "advanced_mode": True}
+    direct = individual_account(world, schedule=schedule)
+    world.do("ChangeSeasonalGaps", account=direct, seasonal_billing=True, months=[7])
+    move = {"type": "PORTABILITY", "account": direct, "modality": "MONTHLY"}
+    assert told("MoveMemberToIndividualDirect", world, "MR-1", "2025-03-10", **move) == ["ACCOUNT_NOT_ELIGIBLE"]
+    world.do("ChangeSeasonalGaps", account=direct, seasonal_billing=False, months=[])
+    given("MoveMemberToIndividualDirect", world, "MR-1", "2025-03-10", **move)

@@ -327,3 +327,39 @@ def test_the_daily_job_rolls_the_horizon_of_every_account(world: World) -> None:
     [after] = payroll(world, account)
     assert (before["dates"][-1], after["dates"][-1]) == ("2025-12-10", "2026-12-10")
     assert after["dates"][: len(before["dates"])] == before["dates"]
+
+
+_OPTIONS = """query ($a: String!, $p: ProposedSchedule) { scheduleOptions(account: $a, proposed: $p) {
+  frequencies dueDayModes primaryDueDays secondaryDueDays timings generationOptions editable gapsLocked reset
+  dayOffset { low high } dueDateOffset { low high } } }"""
+
+
+@pytest.mark.rule("CAL-070", "CAL-021", "CAL-031", "CAL-090")
+def test_a_schedule_page_offers_what_fits_the_values_chosen_so_far(world: World) -> None:
+    world.on("2024-12-20")
+    account = group_from(world, "2025-01-01", due_day_mode="CALENDAR_DAY", due_days=[20], advanced_mode=True)
+    world.member("MP-1", "MR-1")
+
+    def offered(**proposed: Any) -> dict[str, Any]:
+        found: dict[str, Any] = world.query(_OPTIONS, a=account, p=proposed or None)["scheduleOptions"]
+        return found
+
+    stored = offered()
+    assert len(stored["frequencies"]) == 9
+    assert (len(stored["dueDayModes"]), stored["primaryDueDays"][-1], stored["reset"]) == (3, 31, [])
+    assert (stored["gapsLocked"], "seasonal_gaps" in stored["editable"]) == (False, True)
+    twice = offered(frequency="SEMI_MONTHLY")
+    assert (twice["primaryDueDays"][-1], twice["secondaryDueDays"][0]) == (27, 21)
+    assert offered(frequency="SEMI_MONTHLY", dueDays=[5])["secondaryDueDays"][0] == 6
+    weekly = offered(frequency="WEEKLY")
+    assert weekly["dueDayModes"] == ["PERIOD_START_OFFSET", "LAST_DAY_OF_PERIOD"]
+    assert weekly["generationOptions"] == ["UNITS_IN_ADVANCE"]
+    assert weekly["dayOffset"] == {"low": -6, "high": 6}
+    assert {"due_day_mode", "due_days"} <= set(weekly["reset"])
+    assert "seasonal_gaps" not in weekly["editable"]
+    assert offered(timing="ARREARS")["dueDateOffset"] == {"low": 0, "high": 12}
+    world.do("SetParameter", name="day_offset.limit", value=3, keys={"frequency": "WEEKLY"})
+    assert offered(frequency="WEEKLY")["dayOffset"] == {"low": -3, "high": 3}
+    generate(world, account)
+    locked = offered()
+    assert (locked["gapsLocked"], "seasonal_gaps" in locked["editable"]) == (True, False)
