@@ -20,7 +20,7 @@ from application.command import Command, Identifier, Outcome, command, handles
 from application.invoice_terms import terms_of_items
 from application.members import facts_of, invoiced_amounts, publish
 from application.parameters import account_keys, parameters_in_force
-from application.payments import allocated_items, configuration_of, kind_of, open_account
+from application.payments import allocated_items, configuration_of, kind_of, open_account, use_overpayment
 from application.pricing import account_terms
 from application.reconciliation import Reconciled, reconcile_issue, undo_pairs, write
 from application.register import Directory, ItemRegister, Placements, StatementWindow
@@ -460,7 +460,7 @@ def _produce(
         _consume_anyb(unit, account, number, priced)
     write(unit, reconciled, today)
     unit.flush()
-    overpaid = _use_overpayment(unit, account, today)
+    overpaid = use_overpayment(unit, account, today)
     unit.flush()
     amounts = _statement(unit, account, invoice.state, window, reconciled, chunks, overpaid)
     state = invoice.state
@@ -685,28 +685,6 @@ def _consume_anyb(unit: UnitOfWork, account: Account, number: str, priced: Price
             calculated_at=unit.now,
         )
         unit.append(MEMBER_RECORD, member, [settled])
-
-
-def _use_overpayment(unit: UnitOfWork, account: Account, today: dt.date) -> dict[str, int]:
-    """Members' overpayment pays their own items, the new ones included (PAY-081). Answers what each invoice got."""
-    if not kind_of(account).member_level:
-        return {}
-    holdings = [
-        Consumable(row.record, row.payment, Category(row.category), row.effective_date, row.amount, row.member)
-        for row in unit.port(ItemRegister).overpayments(account.number)
-    ]
-    paid: dict[str, int] = {}
-    if not holdings:
-        return paid
-    used = use_member_money(holdings, open_account(unit, account))
-    for record, lines_of_members in used.by_record:
-        state = unit.load(PAYMENT, record).state
-        events = allocate_member_money(state, lines_of_members, cause=Cause.OVERPAYMENT, date=today)
-        unit.append(PAYMENT, record, events, effective_date=today)
-        for _, lines in lines_of_members:
-            for part in lines:
-                paid[part.invoice] = paid.get(part.invoice, 0) + part.total
-    return paid
 
 
 def _consume_unapplied(unit: UnitOfWork, account: Account, today: dt.date) -> set[str]:

@@ -25,6 +25,7 @@ from domain.money import AmountFormatError, CurrencyNotSupportedError, format_am
 from domain.payments.allocation import OpenAccount, OpenInvoice, OpenItems, Permissions, PriorityKey, SpreadSettings
 from domain.payments.classification import (
     AccountKind,
+    Bucket,
     Category,
     Cause,
     Channel,
@@ -46,6 +47,7 @@ from domain.payments.configuration import (
     Autoconsumption,
     allocate_automatically,
 )
+from domain.payments.consumption import Consumable, use_member_money
 from domain.payments.distribution import Distribution, allocatable_problems, allocate, allocate_by_command, of_plan
 from domain.payments.hub import HUB_PAYMENT, HUB_PAYMENT_EVENT, HubPaymentAccepted, HubPaymentEventTaken
 from domain.payments.manual_allocation import TargetFacts, distribute_to_targets, execute_preset
@@ -67,7 +69,7 @@ from domain.payments.receiving import (
 from domain.payments.suspense import needs_entry, open_entry, suspense_reference
 from domain.payments.targets import Instruction, Remainder, Target, TargetKind
 from domain.payments.transfer import TransferRequest, transfer
-from domain.payments.unallocation import freed_amount, unallocate_payment
+from domain.payments.unallocation import allocate_member_money, freed_amount, unallocate_payment
 from domain.payments.withdrawal import RecordEvents, ReleaseTarget, decline, release, reverse, suspend
 
 ReasonCode = Annotated[str, Field(min_length=1, max_length=60)]
@@ -298,6 +300,9 @@ class ApplyHubPaymentEvent(Command):
         "INVOICE_SETTLED",
         "AMOUNT_EXCEEDS_INVOICE_DUE",
         "REMAINDER_CHOICE_REQUIRED",
+        "SOURCE_NOT_FOR_MEMBER",
+        "MEMBER_RECORD_NOT_FOUND",
+        "CAPABILITY_NOT_AVAILABLE",
         "CONCURRENT_CHANGE",
     ),
     example={
@@ -307,9 +312,12 @@ class ApplyHubPaymentEvent(Command):
     },
 )
 class AllocatePayment(Command):
-    """Targets in the order given, each on the dues left by those before it."""
+    """Targets in the order given, each on the dues left by those before it. `source` MEMBER_UNAPPLIED takes the money
+    kept for `member_record`, which serves that member only."""
 
     record: Identifier
+    source: Literal["UNAPPLIED", "MEMBER_UNAPPLIED"] = "UNAPPLIED"
+    member_record: Identifier | None = None
     targets: Annotated[tuple[TargetPart, ...], Field(max_length=1000)] = ()
     remainder: Remainder | None = None
 
@@ -711,7 +719,7 @@ def _target_facts(
     return TargetFacts(account.number, kind_of(account), open_account(unit, account, [*named, *freed]), named, members)
 
 
-def _account(unit: UnitOfWork, named: str, pointer: str = "/account") -> Loaded[Account]:
+def account_named(unit: UnitOfWork, named: str, pointer: str = "/account") -> Loaded[Account]:
     number = unit.port(Directory).resolve_account(named)
     if number is None:
         raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such billing account", pointer=pointer)
@@ -735,7 +743,7 @@ def load_record(
     return loaded, unit.load(ACCOUNT, found)
 
 
-def _result(number: str, records: Sequence[Loaded[PaymentRecord]]) -> Outcome:
+def records_result(number: str, records: Sequence[Loaded[PaymentRecord]]) -> Outcome:
     return Outcome(
         {
             "payment": number,
@@ -757,12 +765,36 @@ def _result(number: str, records: Sequence[Loaded[PaymentRecord]]) -> Outcome:
     )
 
 
+def use_overpayment(unit: UnitOfWork, account: Account, today: dt.date) -> dict[str, int]:
+    """Members' overpayment pays their own items, where money is kept by member (PAY-081). What each invoice got."""
+    if not kind_of(account).member_level:
+        return {}
+    holdings = [
+        Consumable(row.record, row.payment, Category(row.category), row.effective_date, row.amount, row.member)
+        for row in unit.port(ItemRegister).overpayments(account.number)
+    ]
+    paid: dict[str, int] = {}
+    if not holdings:
+        return paid
+    used = use_member_money(
+        holdings, open_account(unit, account), category_order=configuration_of(unit, account).category_order
+    )
+    for record, lines_of_members in used.by_record:
+        state = unit.load(PAYMENT, record).state
+        events = allocate_member_money(state, lines_of_members, cause=Cause.OVERPAYMENT, date=today)
+        unit.append(PAYMENT, record, events, effective_date=today)
+        for _, lines in lines_of_members:
+            for part in lines:
+                paid[part.invoice] = paid.get(part.invoice, 0) + part.total
+    return paid
+
+
 # --- Receiving -------------------------------------------------------------------------------------------------------
 
 
 @handles(ApplyPayment)
 def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
-    account = _account(unit, command.account)
+    account = account_named(unit, command.account)
     today = unit.today(account.state.time_zone)
     currency = command.currency or account.state.currency
     stated = Stated(currency)
@@ -797,7 +829,7 @@ def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
                 PAYMENT, number, allocate_by_command(record.state, decided, date=today), effective_date=today
             )
     settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
-    answer = _result(number, [record])
+    answer = records_result(number, [record])
     return Outcome(answer.result, warnings)
 
 
@@ -874,7 +906,7 @@ def accept_hub_payment(command: AcceptHubPayment, unit: UnitOfWork) -> Outcome:
         if known.state.fingerprint != fingerprint:
             raise refuse("IDEMPOTENCY_CONFLICT", "the payment reference was used with another body")
         identifiers = unit.port(ItemRegister).records_of_payment(known.state.payment)
-        return _result(known.state.payment, [unit.load(PAYMENT, one) for one in identifiers])
+        return records_result(known.state.payment, [unit.load(PAYMENT, one) for one in identifiers])
     stated = Stated(command.currency)
     amount = stated.minor(command.amount, "/amount")
     targets = [
@@ -923,7 +955,7 @@ def accept_hub_payment(command: AcceptHubPayment, unit: UnitOfWork) -> Outcome:
     )
     for record in written:
         settle(unit, record.state.known.account, record.state.items, "PAYMENT_ALLOCATED")
-    return _result(number, written)
+    return records_result(number, written)
 
 
 def _resolved(unit: UnitOfWork, named: str | None) -> str | None:
@@ -941,7 +973,7 @@ def _once(problems: Sequence[Problem]) -> list[Problem]:
 
 @handles(AcceptExternalPayment)
 def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) -> Outcome:
-    account = _account(unit, command.account)
+    account = account_named(unit, command.account)
     today = unit.today(account.state.time_zone)
     currency = command.currency or account.state.currency
     stated = Stated(currency)
@@ -974,7 +1006,7 @@ def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) ->
     events = receive(offer, paying_account(account.state), number=number, record=number, today=today, preset=preset)
     record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
     if not record.state.in_force:
-        return _result(number, [record])
+        return records_result(number, [record])
     if designated:
         facts = _target_facts(unit, account.state, targets)
         decided = execute_preset(amount, targets, Remainder.KEEP_UNAPPLIED, facts)
@@ -983,12 +1015,12 @@ def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) ->
     else:
         record = _by_rules(unit, account.state, record, (), today, designated_unapplied=True)
     settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
-    return _result(number, [record])
+    return records_result(number, [record])
 
 
 @handles(CreateInternalPayment)
 def create_internal_payment(command: CreateInternalPayment, unit: UnitOfWork) -> Outcome:
-    account = _account(unit, command.account)
+    account = account_named(unit, command.account)
     today = unit.today(account.state.time_zone)
     stated = Stated(account.state.currency)
     amount = stated.minor(command.amount, "/amount")
@@ -1017,7 +1049,7 @@ def create_internal_payment(command: CreateInternalPayment, unit: UnitOfWork) ->
         warnings = decided.warnings
         record = unit.append(PAYMENT, number, allocate_by_command(record.state, decided, date=today))
     settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
-    return Outcome(_result(number, [record]).result, warnings)
+    return Outcome(records_result(number, [record]).result, warnings)
 
 
 @handles(ApplyHubPaymentEvent)
@@ -1028,7 +1060,7 @@ def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> 
     if known.version:
         if (known.state.payment, known.state.type) != (command.payment, command.type):
             raise refuse("PAYMENT_EVENT_REJECTED", "the event's id was used for another", pointer="/hub_event_id")
-        return _result(command.payment, records)
+        return records_result(command.payment, records)
     taken = HubPaymentEventTaken(hub_event_id=command.hub_event_id, payment=command.payment, type=command.type)
     unit.append(HUB_PAYMENT_EVENT, command.hub_event_id, [taken])
     if command.type == "FAILED":
@@ -1058,7 +1090,7 @@ def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> 
         written.append(settled)
     for one in written:
         settle(unit, one.state.known.account, one.state.items, "PAYMENT_ALLOCATED")
-    return _result(command.payment, written)
+    return records_result(command.payment, written)
 
 
 # --- Allocating and taking off ---------------------------------------------------------------------------------------
@@ -1069,15 +1101,25 @@ def allocate_payment(command: AllocatePayment, unit: UnitOfWork) -> Outcome:
     record, account = load_record(unit, command.record)
     today = unit.today(account.state.time_zone)
     targets = _targets(command.targets, account.state.currency)
-    refuse_if_any(allocatable_problems(record.state))
+    source, member = Bucket(command.source), None
+    if source is Bucket.MEMBER_UNAPPLIED:
+        member = command.member_record or ""
+        if not member:
+            raise refuse("MEMBER_RECORD_NOT_FOUND", "say whose money it is", pointer="/member_record")
+    refuse_if_any(allocatable_problems(record.state, source, member))
     decided = distribute_to_targets(
-        record.state.unapplied, targets, command.remainder, _target_facts(unit, account.state, targets)
+        record.state.in_bucket(source, member),
+        targets,
+        command.remainder,
+        _target_facts(unit, account.state, targets),
+        source=source,
+        member=member,
     )
-    events = allocate_by_command(record.state, decided, date=today)
+    events = allocate_by_command(record.state, decided, date=today, source=source, member=member)
     if events:
         record = unit.append(PAYMENT, record.identifier, events, effective_date=today)
     settle(unit, account.identifier, decided.touched, "PAYMENT_ALLOCATED")
-    answer = _result(record.state.known.payment_number, [record])
+    answer = records_result(record.state.known.payment_number, [record])
     return Outcome(answer.result, decided.warnings)
 
 
@@ -1103,7 +1145,7 @@ def unallocate(command: UnallocatePayment, unit: UnitOfWork) -> Outcome:
         record = _by_rules(unit, account.state, record, (), today, amount=freed, excluded=left)
         touched |= set(record.state.items)
     settle(unit, account.identifier, touched, "PAYMENT_UNALLOCATED")
-    return _result(record.state.known.payment_number, [record])
+    return records_result(record.state.known.payment_number, [record])
 
 
 @handles(ReallocatePayment)
@@ -1125,7 +1167,7 @@ def reallocate(command: ReallocatePayment, unit: UnitOfWork) -> Outcome:
     )
     record = unit.append(PAYMENT, record.identifier, decided.events, effective_date=today)
     settle(unit, account.identifier, touched | set(record.state.items), "PAYMENT_REALLOCATED")
-    answer = _result(record.state.known.payment_number, [record])
+    answer = records_result(record.state.known.payment_number, [record])
     return Outcome(answer.result, decided.warnings)
 
 
@@ -1158,15 +1200,19 @@ def _withdrawn(
     events: RecordEvents,
     cause: str,
 ) -> Outcome:
-    """Append what happened to each record and settle its account with the invoices it had paid."""
+    """Append what happened to each record, let members' overpayment pay what is due again, and settle (PAY-110)."""
     written = []
     for record in records:
         happened = events.get(record.identifier, [])
         touched = set(record.state.items)
         after = unit.append(PAYMENT, record.identifier, happened) if happened else record
-        settle(unit, record.state.known.account, touched, cause)
+        account = unit.load(ACCOUNT, record.state.known.account).state
+        if account.active:  # on a closed account nothing is used again (PAY-103)
+            unit.flush()
+            touched |= set(use_overpayment(unit, account, unit.today(account.time_zone)))
+        settle(unit, account.number, touched, cause)
         written.append(after)
-    return _result(payment, written)
+    return records_result(payment, written)
 
 
 def _withdraw(command: WithdrawalMembers, unit: UnitOfWork, decide: Callable[..., RecordEvents], cause: str) -> Outcome:
@@ -1236,7 +1282,7 @@ def release_suspended_payment(command: ReleaseSuspendedPayment, unit: UnitOfWork
         written.append(record)
     for record in written:
         settle(unit, record.state.known.account, record.state.items, "PAYMENT_RELEASED")
-    return _result(command.payment, written)
+    return records_result(command.payment, written)
 
 
 @handles(TransferPayment)
@@ -1278,7 +1324,7 @@ def transfer_payment(command: TransferPayment, unit: UnitOfWork) -> Outcome:
     settle(unit, account.identifier, touched, "PAYMENT_TRANSFERRED")
     for one in written[1:]:
         settle(unit, one.state.known.account, (), "PAYMENT_TRANSFERRED")
-    return _result(payment, written)
+    return records_result(payment, written)
 
 
 def _incompatible(unit: UnitOfWork, account: Account, today: dt.date) -> frozenset[tuple[AccountKind, AccountKind]]:
