@@ -27,10 +27,11 @@ from domain.members.events import (
     TransactionRejected,
     TransactionUnparked,
 )
+from domain.members.first_placement import first_account, first_modality
 from domain.members.forms import form_problems
 from domain.members.guards import Circumstances, bounds_problems, guard_problems, waiver_start
 from domain.members.matrix import react
-from domain.members.modality import placed_modality, transition_problems
+from domain.members.modality import transition_problems
 from domain.members.placements import ACCOUNT_LEVEL, MOVES, MOVES_TO_DIRECT, Placement, last_placement
 from domain.members.record import MemberRecord, cancellation_in_force
 from domain.members.requests import RoutingKey, TransactionFacts, TransactionRequest, fingerprint
@@ -214,7 +215,7 @@ def _start(unit: Unit, request: TransactionRequest, mark: str) -> None:
         gaps = tuple(sorted(terms.seasonal_gaps))
         refuse_if_any(modality_problems(terms.allocation_mode, terms.invoicing.frequency, gaps, request.modality))
     if not direct or request.modality is None:
-        choice = placed_modality(terms, request.payroll_frequency, facts.policy.terms.allowed_modalities)
+        choice = first_modality(account, request.payroll_frequency, facts)
         transaction = replace(transaction, modality=choice.modality, modality_from_account=choice.from_account)
     assert request.member_record is not None
     unit.emit(
@@ -240,23 +241,11 @@ def _start(unit: Unit, request: TransactionRequest, mark: str) -> None:
 
 
 def _routed_account(request: TransactionRequest, facts: TransactionFacts) -> str:
-    """The account of a first placement. Refuses with every reason of the validator (MEM-087)."""
+    """The account of a first placement. Refuses with every reason of the validator (MEM-084)."""
     assert request.effective_date is not None
-    answer = facts.route(
-        RoutingKey(
-            request.effective_date,
-            request.location or None,
-            request.division or None,
-            request.member_class,
-            request.payroll_frequency,
-        )
-    )
-    if answer.account is None:
-        raise Refusal(
-            [Problem(reason, "no account is set up for the routing key") for reason in answer.reasons]
-            or [Problem("BILLING_ACCOUNT_MISSING", "no account is set up for the routing key")]
-        )
-    return answer.account
+    location, division = request.location or None, request.division or None
+    key = RoutingKey(request.effective_date, location, division, request.member_class, request.payroll_frequency)
+    return first_account(key, facts)
 
 
 # ---------------------------------------------------------------------------------------------- every later transaction

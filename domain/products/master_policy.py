@@ -131,6 +131,15 @@ class MasterPolicyTransactionRecorded:
     effective_date: dt.date
 
 
+@event()
+class MemberValidationFailed:
+    """Before a purchase somebody was found not billable, for these reasons; of the person nothing is kept (MEM-090)."""
+
+    master_policy: str
+    effective_date: dt.date
+    reasons: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedTransaction:
     """A master policy transaction that was accepted, with the cascade it began, if it began one that may still run."""
@@ -194,7 +203,7 @@ def evolve(state: MasterPolicy, happened: object) -> MasterPolicy:
             return replace(state, transactions=(*state.transactions, recorded))
         case MasterPolicyRewritten():
             return replace(state, effective_date=happened.effective_date)
-        case MasterPolicyCascadeCompleted():
+        case MasterPolicyCascadeCompleted() | MemberValidationFailed():
             return state
         case _:
             raise TypeError(f"not an event of a master policy: {type(happened).__name__}")

@@ -184,6 +184,7 @@ TERM = Table(
         Column("component", "text", nullable=True),
     ),
     key=("invoice", "term"),
+    indexes=(Index(("master_policy",)),),
     append_only=True,
 )
 

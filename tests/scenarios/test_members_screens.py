@@ -130,9 +130,8 @@ def test_the_work_list_of_roll_ons_begins_with_the_longest_waiting(world: World)
     assert (changed["total"]["amount"], changed["calculatedAt"][:10]) == ("10.00", "2025-01-09")
 
 
-@pytest.mark.rule("MEM-087", "MEM-091", "MEM-093", "MEM-094", "MEM-095")
+@pytest.mark.rule("MEM-087", "MEM-091", "MEM-093", "MEM-094", "MEM-095", "MEM-E02")
 def test_a_missing_combination_is_set_up_and_its_messages_are_processed_once(world: World) -> None:
-    """MEM-E02, except for its check before the purchase."""
     world.on("2025-02-20")
     classes = [{"code": code, "effective_date": "2025-01-01"} for code in ("C1", "C2")]
     first = [
@@ -148,6 +147,13 @@ def test_a_missing_combination_is_set_up_and_its_messages_are_processed_once(wor
     started = world.do("StartBillingSetup", master_policy=policy, setup_type="PER_LOCATION_AND_CLASS")
     world.do("SaveBillingSetup", setup_ref=started["setup_ref"], entries=[*entries, *unused])
     world.do("IssueBillingSetup", setup_ref=started["setup_ref"])
+    check = {
+        "master_policy": policy, "effective_date": "2025-03-01", "member_class": "C2",
+        "employments": [{"location": "L-4"}],
+    }  # fmt: skip
+    checked = world.do("CheckMemberPurchase", **check)
+    assert (checked["status"], [one["code"] for one in checked["reasons"]]) == ("BLOCKED", ["LOCATION_CLASS_MISSING"])
+    assert world.query("{ deadLetters { totalCount } }", roles=("OPS",))["deadLetters"]["totalCount"] == 0
     kept = world.member(policy, "MR-1", "2025-03-01", location="L-4", member_class="C2")
     assert (kept["status"], kept["dead_letter"]) == ("DEAD_LETTERED", "DL-00000001")
     assert [one["code"] for one in kept["reasons"]] == ["LOCATION_CLASS_MISSING"]
@@ -172,6 +178,7 @@ def test_a_missing_combination_is_set_up_and_its_messages_are_processed_once(wor
     again = world.do("ReprocessDeadLetter", items=["DL-00000001"])
     assert ([one["state"] for one in again["items"]], world.head()) == (["RESOLVED"], head)
     assert history(world, "MR-1")[0]["account"] == account
+    assert world.do("CheckMemberPurchase", **check) == {"status": "AUTHORIZED", "account": account, "reasons": []}
 
 
 @pytest.mark.rule("MEM-087", "MEM-E01")

@@ -33,7 +33,7 @@ from domain.members.requests import (
 )
 from domain.members.rollon import instruct
 from domain.money import format_amount, parse_amount
-from domain.premium.account_terms import AccountTerms
+from domain.premium.account_terms import AccountTerms, PayrollSchedule
 from domain.premium.anyb import InvoicedAmount
 from domain.premium.charges import Charge, ChargeKey, charges, charges_billed_in
 from domain.premium.transactions import (
@@ -46,6 +46,7 @@ from domain.premium.transactions import (
     WaiverSource,
 )
 from domain.products.master_policy import PolicyTerms
+from tests.domain.premium.builders import Dates
 
 LIFE = ItemKey("LIFE")
 START = dt.date(2025, 1, 1)
@@ -85,6 +86,15 @@ def group_account(
 ) -> AccountTerms:
     """A TRUE_GROUP list-bill account, invoicing from a date."""
     return AccountTerms(name, "USD", InvoicingGrid.starting(day(start), frequency), **more)
+
+
+#: Deductions on the first day of each full modal period of 2025.
+PAYROLL = (
+    PayrollSchedule(Frequency.MONTHLY, Dates(tuple(dt.date(2025, month, 1) for month in range(1, 13)))),
+    PayrollSchedule(
+        Frequency.BIWEEKLY, Dates(tuple(dt.date(2025, 1, 1) + dt.timedelta(days=14 * k) for k in range(26)))
+    ),
+)
 
 
 def individual_account(name: str, **more: Any) -> AccountTerms:

@@ -9,6 +9,7 @@ from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid
 from domain.premium.transactions import Origin, TransactionType
 from tests.domain.members.story import (
+    PAYROLL,
     Group,
     Member,
     day,
@@ -58,7 +59,7 @@ def test_records_elsewhere_or_with_a_modality_of_their_own_are_not_concerned() -
     group = Group({"G": group_account("G"), "ID": direct_account("ID")})
     moved = Member(group).start()
     moved.port("03-01")
-    own = Member(Group({"G": individual_account("G")}), "N").start(payroll_frequency=Frequency.MONTHLY)
+    own = Member(Group({"G": individual_account("G", payroll=PAYROLL)}), "N").start(payroll_frequency=Frequency.MONTHLY)
     to_quarterly(group, "04-01")
     assert change_modality(moved, "04-01") == []
     assert change_modality(own, "04-01") == []
@@ -160,7 +161,7 @@ def test_a_locked_record_is_recalculated_after_the_lock() -> None:
 
 @pytest.mark.rule("MEM-112")
 def test_on_a_seasonal_account_the_stored_modality_gives_way_to_monthly() -> None:
-    member = Member(Group({"G": individual_account("G")})).start(payroll_frequency=Frequency.BIWEEKLY)
+    member = Member(Group({"G": individual_account("G", payroll=PAYROLL)})).start(payroll_frequency=Frequency.BIWEEKLY)
     assert member.active.at(day("01-01")).modality is Frequency.BIWEEKLY
     change_gaps(member, 6, 7, 8)
     assert member.active.at(day("01-01")).modality is Frequency.MONTHLY

@@ -1,6 +1,5 @@
 """The worked examples of 04-premium-and-transactions, told as transactions sent to a member record."""
 
-import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -10,12 +9,12 @@ from domain.calendar.frequency import Frequency
 from domain.calendar.periods import InvoicingGrid
 from domain.members.cascade import CascadeRequest, record_request
 from domain.members.events import BilledPremiumReduced, MemberAnybChanged
-from domain.premium.account_terms import PayrollSchedule
 from domain.premium.modal import ProrationBasis
 from domain.premium.transactions import AmendmentKind, ItemKey, TransactionType
 from domain.products.master_policy import PolicyTerms
 from tests.domain.members.story import (
     LIFE,
+    PAYROLL,
     Group,
     Member,
     amount,
@@ -32,7 +31,7 @@ from tests.domain.members.story import (
     roll_on,
     with_gaps,
 )
-from tests.domain.premium.builders import Dates, sequence
+from tests.domain.premium.builders import sequence
 
 A = ItemKey("LIFE", coverage_class="A")
 B = ItemKey("LIFE", coverage_class="B")
@@ -139,13 +138,7 @@ def test_e05_a_class_change_moves_the_record_to_the_account_of_the_new_key(
 
 def payroll_group() -> Group:
     """An INDIVIDUAL account with a deduction on the first day of each full modal period."""
-    monthly = Dates(tuple(dt.date(2025, month, 1) for month in range(1, 13)))
-    biweekly = Dates(tuple(day("01-01") + dt.timedelta(days=14 * k) for k in range(26)))
-    schedules = (
-        PayrollSchedule(Frequency.MONTHLY, monthly),
-        PayrollSchedule(Frequency.BIWEEKLY, biweekly),
-    )
-    return Group({"G": individual_account("G", payroll=schedules)})
+    return Group({"G": individual_account("G", payroll=PAYROLL)})
 
 
 @pytest.mark.rule("PRM-E06", "PRM-063")

@@ -13,6 +13,7 @@ from domain.members.views import continues_group
 from domain.premium.transactions import AmendmentKind, ItemKey, TransactionType
 from domain.products.master_policy import PolicyTerms
 from tests.domain.members.story import (
+    PAYROLL,
     Group,
     Member,
     amount,
@@ -222,7 +223,7 @@ def test_a_return_without_a_derivable_modality_fails() -> None:
 
 @pytest.mark.rule("MEM-108", "MEM-127")
 def test_a_return_to_a_payroll_account_takes_the_payroll_frequency() -> None:
-    group = Group({"G": individual_account("G"), "ID": direct_account("ID")})
+    group = Group({"G": individual_account("G", payroll=PAYROLL), "ID": direct_account("ID")})
     member = Member(group).start(payroll_frequency=Frequency.BIWEEKLY)
     member.port("03-01")
     assert member.active.at(day("03-01")).modality is Frequency.MONTHLY

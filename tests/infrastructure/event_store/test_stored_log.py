@@ -72,6 +72,7 @@ NOT_LIVED = frozenset(
         "InvoiceGenerationFailed",
         "InvoiceGenerationResumed",
         "MemberOverpaymentAllocated",
+        "MemberValidationFailed",
         "MemberOverpaymentReleased",
         "OpenCreditSetOff",
         "TaskCancelled",
