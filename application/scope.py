@@ -124,8 +124,6 @@ class ScopeGuard(Guard):
         if not named:
             raise _beyond_scope()
         places = [_KINDS[one.member][2](unit, one.identifier) for one in named]
-        # Locked before they are read, as the handlers do it: what is read here is what they decide on.
-        unit.lock(*(f"account:{account}" for place in places for account in place.accounts))
         tree = _Tree(unit, frozenset(scope))
         problems = []
         for one, place in zip(named, places, strict=True):
@@ -152,8 +150,12 @@ class _Tree:
         return self._covered[reference]
 
     def covers_account(self, number: str) -> bool:
-        """Whether the account's owner is covered."""
-        return self.covers(self._unit.load(ACCOUNT, number).state.owner)
+        """Whether the account's owner, who never changes, is covered.
+
+        The account is read only for this and not kept, so that nobody waits for it here: whether a command waits for
+        what runs on the account, or is refused, is its handler's to decide (INV-150), on the state it then finds.
+        """
+        return self.covers(self._unit.read_many(ACCOUNT, [number])[number].state.owner)
 
     def _climb(self, reference: str) -> bool:
         here: str | None = reference

@@ -86,6 +86,30 @@ def test_a_schedule_is_not_changed_while_a_process_runs_on_the_account(world: Wo
     world.verify()
 
 
+@pytest.mark.rule("CAL-028", "INV-150")
+def test_who_sees_only_some_accounts_is_refused_at_once_too(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    token = world.system.issuer.token("sue", ("BOF",), scope_nodes=("C-1",))
+
+    def ask(name: str, key: str, **payload: Any) -> Any:
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
+        return world.client.post(f"/v1/commands/{name}", json={"payload": payload}, headers=headers)
+
+    bill = {"account": account, "confirmed": True}
+    with ThreadPoolExecutor(1) as pool, busy(world, account):
+        running = pool.submit(lambda: ask("GenerateInvoice", "first", **bill))
+        until_somebody_waits(world)
+        refused = [
+            ask("ConfigureInvoicingSchedule", "second", account=account, schedule={"due_days": [10]}),
+            ask("GenerateInvoice", "third", **bill),
+        ]
+    assert [answer.json()["code"] for answer in refused] == ["PROCESS_CONFLICT"] * 2
+    assert running.result().status_code == 200, running.result().text
+    assert len(world.check(account).live) == 1
+
+
 @pytest.mark.rule("CAL-028")
 def test_a_saved_schedule_tells_that_the_account_was_updated(world: World) -> None:
     world.on("2024-12-20")
