@@ -212,3 +212,20 @@ def test_cancelled_and_reinstated_with_a_gap_the_days_in_between_are_given_back(
     assert ("RETRO", "MR-1", "LIFE", "-204.17") in lines(world, account, april)
     world.check(account)
     world.verify()
+
+
+@pytest.mark.rule("PLT-025")
+def test_a_replay_does_not_ask_what_is_set_today(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    pay(world, account, "150.00", "1")
+    january = generate(world, account)
+    world.do("SetParameter", name="autoconsumption.invoice_generation", value=False)
+    february = generate(world, account)
+    shown = {january: ("PAID", "0.00"), february: ("ISSUED", "100.00")}
+    assert standing(world, account) == shown
+    world.on("2026-12-20")  # every read model and state is what its events make of it, whatever day and setting it is
+    world.verify()
+    assert standing(world, account) == shown
+    assert statement(world, january).total_due == -5000  # as it was issued, before the money was used
