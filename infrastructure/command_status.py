@@ -1,4 +1,7 @@
-"""Finds what became of a command in the audit trail and among the stored answers (PLT-010)."""
+"""Finds what became of a command in the audit trail and among the stored answers (PLT-010).
+
+A command that goes on as an activity is as far as the run that follows it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from application.command_status import CommandState, CommandStatus
 from infrastructure.postgres.database import Database
 
 _STATUS = """
-SELECT a.command, a.client, a.outcome, a.recorded_at, a.correlation_id, a.layer, a.codes, s.answer
+SELECT a.command, a.client, a.outcome, a.recorded_at, a.correlation_id, a.layer, a.codes, s.answer,
+       s.answer -> 'result' ->> 'activity_id', r.state
   FROM command_audit a
   LEFT JOIN stored_answer s ON s.client = a.client AND s.key = a.idempotency_key AND s.command_id = a.command_id
+  LEFT JOIN job_run r ON r.run_id = (s.answer -> 'result' ->> 'activity_id')::uuid
  WHERE a.command_id = %s
  ORDER BY a.position
  LIMIT 1
@@ -28,15 +33,24 @@ class PostgresCommandStatus:
             row = connection.execute(_STATUS, [command_id]).fetchone()
         if row is None:
             return None
-        command, client, outcome, recorded_at, correlation_id, layer, codes, answer = row
+        command, client, outcome, recorded_at, correlation_id, layer, codes, answer, activity, run = row
         return CommandStatus(
             command_id=command_id,
             command=command,
             client=client,
-            state=CommandState.FAILED if outcome in ("REFUSED", "FAILED") else CommandState.DONE,
+            state=_state(outcome, activity, run),
             recorded_at=recorded_at,
             correlation_id=correlation_id,
             layer=layer,
             codes=tuple(codes),
             answer=answer,
         )
+
+
+def _state(outcome: str, activity: str | None, run: str | None) -> CommandState:
+    """`run` is the state of the run that follows an activity, None while it has none."""
+    if outcome in ("REFUSED", "FAILED"):
+        return CommandState.FAILED
+    if activity is None or run in ("COMPLETED", "COMPLETED_WITH_EXCEPTIONS"):
+        return CommandState.DONE
+    return CommandState.QUEUED if run in (None, "SCHEDULED") else CommandState.RUNNING

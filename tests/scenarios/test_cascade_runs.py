@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -16,6 +17,7 @@ import application.cascades
 from application.command import CommandAnswer, CommandRequest, Principal
 from application.dispatch import AuditRecord, CommandContext
 from application.job_runs import JobRuns
+from application.jobs import ControlAction, RunState
 from domain.aggregate import Aggregate
 from domain.members.cascade_run import CascadeAccountRestarted, CascadeRecordEnded
 from domain.members.dead_letter import DEAD_LETTER, DeadLetterKind, MemberTransactionDeadLettered, Reason
@@ -183,6 +185,36 @@ def test_a_cascade_that_nobody_works_on_is_taken_up(world: World, monkeypatch: p
     assert status(world, policy, "MC-1")["status"] == "COMPLETED"
     taken_up(world)
     assert len(applied(world)) == 2
+
+
+@pytest.mark.rule("PLT-010")
+def test_a_command_that_goes_on_is_done_when_its_cascade_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, policy = policy_of(world, 1)
+    in_background(world)
+
+    def told_state(command: str) -> str:
+        found = world.client.get(f"/v1/commands/{command}", headers=headers(world, "AUD"))
+        return str(found.json()["state"])
+
+    with nobody_works(monkeypatch):
+        command = master(world, policy, "MC-1", "CANCELLATION", "2025-06-01").json()["command_id"]
+        assert told_state(command) == "QUEUED"
+    taken_up(world)
+    assert told_state(command) == "DONE"
+
+
+@pytest.mark.rule("PLT-055")
+def test_a_cascade_whose_run_was_cancelled_is_gone_on_with(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, policy = policy_of(world, 2)
+    in_background(world)
+    with nobody_works(monkeypatch):
+        run = UUID(begun(world, policy, "MC-1", "CANCELLATION", "2025-06-01")["activity_id"])
+        cancelled = world.system.jobs.control(run, ControlAction.CANCEL)
+        assert cancelled is not None
+        assert cancelled.state is RunState.CANCELLED
+    taken_up(world)
+    assert applied(world) == ["MC-1/MR-1", "MC-1/MR-2"]
+    assert status(world, policy, "MC-1")["status"] == "COMPLETED"
 
 
 @pytest.mark.rule("PLT-055")
