@@ -191,12 +191,15 @@ def _confirm(confirmed: bool, unit: UnitOfWork) -> None:
         unit.require_confirmation("confirmed", "the command must be confirmed")
 
 
-def open_process(unit: UnitOfWork, named: str, process: str, pointer: str = "/account") -> Loaded[Account]:
-    """Take the account's process lock, then the account (INV-150). Refused `PROCESS_CONFLICT` while another runs."""
+def open_process(
+    unit: UnitOfWork, named: str, process: str, pointer: str = "/account", *, behind: str | None = None
+) -> Loaded[Account]:
+    """Take the account's process lock, then the account (INV-150). Refused `PROCESS_CONFLICT` while another runs, but
+    for one of the kind `behind`, which is waited for (INV-151)."""
     number = unit.port(Directory).resolve_account(named)
     if number is None:
         raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer=pointer)
-    running = unit.start_process(f"account:{number}", process)
+    running = unit.start_process(f"account:{number}", process, behind=behind)
     if running is not None:
         raise refuse("PROCESS_CONFLICT", f"{running} runs on the account", entity=number, process=running)
     unit.lock(f"account:{number}")
@@ -229,7 +232,7 @@ def regenerate_invoice(command: RegenerateInvoice, unit: UnitOfWork) -> Outcome:
     known = unit.port(ItemRegister).account_of_invoice(command.invoice)
     if known is None:
         raise refuse("INVOICE_NOT_FOUND", "there is no such invoice", pointer="/invoice")
-    account = open_process(unit, known[0], "REGENERATION")
+    account = open_process(unit, known[0], "REGENERATION", behind="GENERATION")
     _confirm(command.confirmed, unit)
     discarded = unit.load(INVOICE, command.invoice)
     refuse_if_any(regeneration_problems(discarded.state))

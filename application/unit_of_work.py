@@ -98,8 +98,11 @@ class UnitOfWork(Protocol):
         """
         ...
 
-    def start_process(self, subject: str, process: str) -> str | None:
-        """Begin a process on a subject until the end of the unit; answers the kind of another one that runs there."""
+    def start_process(self, subject: str, process: str, *, behind: str | None = None) -> str | None:
+        """Begin a process on a subject until the end of the unit; answers the kind of another one that runs there.
+
+        One of the kind `behind` is waited for (INV-151): what was read before may have changed when it has ended.
+        """
         ...
 
     def running_process(self, subject: str) -> str | None:

@@ -237,11 +237,14 @@ class PostgresUnitOfWork:
             self._locked.update(wanted)
             self._before_next_read(records.lock_call(wanted))
 
-    def start_process(self, subject: str, process: str) -> str | None:
+    def start_process(self, subject: str, process: str, *, behind: str | None = None) -> str | None:
         key = f"process {subject}"
         if key in self._locked:
             return None
         [[(free,)]] = self._read(records.try_lock_call(key))
+        if not free and behind is not None and self._holder(key) in (behind, None):
+            self._read(records.lock_call([key]))
+            free = True
         if free:
             self._locked.add(key)
             self._before_next_read(records.lock_call([f"{key} {process}"]))

@@ -6,7 +6,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Barrier
 from typing import Any
 
@@ -14,8 +14,9 @@ import pytest
 
 from domain.members.events import PolicyTransactionApplied
 from domain.payments.payment import PaymentAllocated, PaymentUnallocated
-from tests.scenarios.billing import generate, pay
+from tests.scenarios.billing import discard, generate, pay
 from tests.scenarios.conftest import World
+from tests.scenarios.test_calendar_commands import busy, until_somebody_waits
 
 #: Refusals a client answers by sending the command again.
 AGAIN = {"CONCURRENT_CHANGE", "PROCESS_CONFLICT"}
@@ -167,3 +168,25 @@ def test_money_moved_by_many_hands_at_once_stays_whole(world: World) -> None:
     assert {type(one) for one in moves[1:]} == {PaymentAllocated, PaymentUnallocated}
     assert world.check(account).records[record].received == 30000
     world.verify()
+
+
+@pytest.mark.rule("INV-150", "INV-151", "INV-E19")
+def test_a_regeneration_waits_behind_a_generation_and_all_else_is_refused_with_its_name(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    january, february, march = (generate(world, account) for _ in range(3))
+    for invoice in (february, january):
+        discard(world, invoice)
+    with ThreadPoolExecutor(2) as pool, busy(world, account):
+        generation = pool.submit(lambda: world.send("GenerateInvoice", account=account, confirmed=True))
+        until_somebody_waits(world)
+        regeneration = pool.submit(lambda: world.send("RegenerateInvoice", invoice=february, confirmed=True))
+        ask = {"invoice": march, "reason": "Wrong rates", "confirmed": True}
+        [refused] = world.send("DiscardInvoice", **ask).json()["problems"]
+        assert (refused["code"], refused["params"]["process"]) == ("PROCESS_CONFLICT", "GENERATION")
+        assert not wait([regeneration], timeout=0.3).done
+    assert [one.result().status_code for one in (generation, regeneration)] == [200, 200]
+    periods = [one.result().json()["result"]["period_start"] for one in (generation, regeneration)]
+    assert periods == ["2025-01-01", "2025-02-01"]
+    assert sum(world.check(account).live.values()) == 3
