@@ -15,6 +15,7 @@ from application.invoicing_start import first_start_events, start_set, start_ter
 from application.products import require_currency
 from application.register import Directory, ItemRegister, Placements, WaitingTasks
 from application.schedule_parameters import schedule_defaults, schedule_parameters
+from application.settlement import tell_next_due_date
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import (
     ACCOUNT,
@@ -733,6 +734,7 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
     first = first_start_events(unit, state)
     if first:
         unit.append(ACCOUNT, account.identifier, first)
+    tell_next_due_date(unit, account.identifier)
     return Outcome(
         {
             "account": account.identifier,
@@ -773,6 +775,7 @@ def change_seasonal_gaps(command: ChangeSeasonalGaps, unit: UnitOfWork) -> Outco
     events = _saved(account.state, change)
     changed = unit.append(ACCOUNT, account.identifier, events)
     reached = _reach_members(unit, account.identifier, changed.state.schedule_version, events)
+    tell_next_due_date(unit, account.identifier)
     months = list(change.schedule.seasonal_gaps)
     return Outcome({"account": account.identifier, "months": months, "members": len(reached)})
 
@@ -788,6 +791,7 @@ def set_invoicing_start_date(command: SetInvoicingStartDate, unit: UnitOfWork) -
     )
     start = InvoicingStart(command.date, manual=True)
     unit.append(ACCOUNT, account.identifier, [start_set(account.state, start, start_terms(unit, account.state))])
+    tell_next_due_date(unit, account.identifier)
     return Outcome({"account": account.identifier, "date": command.date.isoformat()})
 
 

@@ -22,6 +22,7 @@ from application.pricing import terms_of_accounts
 from application.products import with_terms_in_force
 from application.register import Directory, ItemRegister, PendingLetters
 from application.reprocessing import ReprocessingUnit, StillFailingError
+from application.settlement import tell_next_due_date
 from application.setups import load_policy
 from application.tasks import close_tasks, overdue_roll_on
 from application.unit_of_work import Loaded, UnitOfWork
@@ -823,6 +824,7 @@ def apply_new_business(command: ApplyNewBusiness, unit: UnitOfWork) -> Outcome:
             events = earliest_effective_date_events(unit, account.state, command.effective_date)
             if events:
                 unit.append(ACCOUNT, placement.account, events)
+                tell_next_due_date(unit, placement.account)
     return outcome
 
 
@@ -1134,6 +1136,7 @@ def _make_individual_direct(
         events += earliest_effective_date_events(unit, account, command.effective_date, moved_member=True)
     if events:
         unit.append(ACCOUNT, account.number, events)
+        tell_next_due_date(unit, account.number)
 
 
 @handles(ReturnMemberToGroup)

@@ -79,9 +79,12 @@ class DefinePayrollCalendar(PayrollPatternMembers):
     example={**_EXAMPLE, "serving": "SEMI_MONTHLY", "payroll_days": [10, 25], "start_date": "2025-02-10"},
 )
 class ChangePayrollCalendar(PayrollPatternMembers):
-    """`serving` is the frequency the calendar serves now; deduction dates already invoiced stay."""
+    """`serving` is the frequency the calendar serves now; deduction dates already invoiced stay.
 
-    serving: Frequency
+    Left out, it is the calendar of the new frequency, or the only one of the account.
+    """
+
+    serving: Frequency | None = None
 
 
 @command(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from application.invoices import discard, failed_discard
 from application.invoicing_start import start_terms
 from application.payroll import shift_with_rewrite
+from application.settlement import tell_next_due_date
 from application.tasks import raise_task
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import (
@@ -69,6 +70,7 @@ def restart_invoicing(unit: UnitOfWork, policy: MasterPolicy, accounts: Sequence
                 )
             )
         after = unit.append(ACCOUNT, number, events).state
+        tell_next_due_date(unit, number)
         warnings = shift_with_rewrite(unit, after, old, new)
         done.append(
             {

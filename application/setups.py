@@ -14,6 +14,7 @@ from application.invoicing_start import earliest_effective_date_events
 from application.payroll import follow_season
 from application.register import Directory
 from application.schedule_parameters import schedule_parameters
+from application.settlement import tell_next_due_date
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import (
     ACCOUNT,
@@ -279,6 +280,7 @@ def issue_billing_setup(command: IssueBillingSetup, unit: UnitOfWork) -> Outcome
     for number in issued.accounts:
         tied = unit.append(ACCOUNT, number, _association(unit, accounts[number].state, setup.state, policy.state))
         follow_season(unit, tied.state)
+        tell_next_due_date(unit, number)
     return Outcome({"setup_ref": command.setup_ref, "revision": issued.revision, "accounts": list(issued.accounts)})
 
 

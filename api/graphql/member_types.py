@@ -103,7 +103,7 @@ class ModalPremium:
     days: int | None = strawberry.field(description="The days of that part.")
     period_start: dt.date = strawberry.field(description="The first day of the period in which it begins.")
     period_end: dt.date = strawberry.field(description="The last day of that period.")
-    flags: list[str] = strawberry.field(description="STOP, RESUME, SEASONAL, ROLLED_ON.")
+    flags: list[str] = strawberry.field(description="STOP, RESUME, SEASONAL, ROLLED_ON, WAIVER.")
     sequences: list[str] = strawberry.field(description="Its premium sequences.")
 
 
@@ -115,11 +115,18 @@ def modal_premium_of(
     transactions: Mapping[str, PolicyTransaction],
     *,
     later_date: bool,
+    waived: bool,
 ) -> ModalPremium:
     """A row as a version shows it. `later_date`: an individual direct account shows the later of both dates."""
     transaction = transactions.get(row.transaction_id)
     dated = transaction.effective_date if transaction is not None else row.effective
-    flags = {"STOP": row.stop, "RESUME": row.resume, "SEASONAL": row.seasonal, "ROLLED_ON": row.rolled_on}
+    flags = {
+        "STOP": row.stop,
+        "RESUME": row.resume,
+        "SEASONAL": row.seasonal,
+        "ROLLED_ON": row.rolled_on,
+        "WAIVER": waived,
+    }
     currency = record.currency
     return ModalPremium(
         version=version,

@@ -296,7 +296,15 @@ def history_of(context: Context, number: str, as_of: dt.datetime | None, all_ver
     transactions = {one.transaction_id: one for one in state.transactions}
     direct = set(state.direct_accounts)
     return [
-        modal_premium_of(one.row, state, one.version, one.status, transactions, later_date=one.row.account in direct)
+        modal_premium_of(
+            one.row,
+            state,
+            one.version,
+            one.status,
+            transactions,
+            later_date=one.row.account in direct,
+            waived=one.waived,
+        )
         for one in premium_history(state, events, all_versions=all_versions)
     ]
 

@@ -279,17 +279,18 @@ def define(
 def change(
     state: PayrollCalendars,
     facts: PayrollFacts,
-    serving: Frequency,
+    serving: Frequency | None,
     frequency: Frequency | None,
     start_date: dt.date | None,
     payroll_days: Sequence[int] | None,
 ) -> list[PayrollCalendarChanged]:
     """Give the calendar that serves a frequency a new version, as a draft (ChangePayrollCalendar).
 
-    `frequency` may differ from `serving`. Former dates up to E stay (CAL-113). Refuses ENTITY_NOT_FOUND alone, else the
-    codes of `define`; an unchanged pattern changes nothing.
+    `frequency` may differ from `serving`. Without `serving` it is the calendar of the new frequency, else the only one
+    of the account. Former dates up to E stay (CAL-113). Refuses ENTITY_NOT_FOUND alone, else the codes of `define`; an
+    unchanged pattern changes nothing.
     """
-    calendar = _serving(state, serving)
+    calendar = _meant(state, frequency) if serving is None else _serving(state, serving)
     problems = _duplicates(state, frequency, calendar)
     problems += payroll_problems(frequency, start_date, payroll_days, tied_to=facts.tied_to)
     problems += _locked(state)
@@ -442,6 +443,14 @@ def setup_problems(state: PayrollCalendars, frequencies: Iterable[Frequency], po
         for frequency in frequencies
         if state.confirmed_version(frequency) is None
     ]
+
+
+def _meant(state: PayrollCalendars, frequency: Frequency | None) -> PayrollCalendar:
+    """The calendar to be changed where the message does not say which one. Refuses ENTITY_NOT_FOUND."""
+    serving = [calendar for calendar in state.active if frequency in calendar.frequencies]
+    if serving or len(state.active) == 1:
+        return (serving or list(state.active))[0]
+    raise refuse("ENTITY_NOT_FOUND", "No payroll calendar serves the frequency", pointer="/serving")
 
 
 def _serving(state: PayrollCalendars, frequency: Frequency) -> PayrollCalendar:

@@ -21,6 +21,7 @@ from tests.scenarios.premiums import (
     record,
     statuses,
     told,
+    versions,
 )
 
 _WAIVERS = """query ($m: String!) { premiumWaivers(memberRecord: $m) {
@@ -81,6 +82,28 @@ def test_three_parts_of_a_period_with_a_waiver_in_the_middle(world: World) -> No
         "-32.88",
         "79.89",
     )
+
+
+@pytest.mark.rule("PRM-046")
+def test_a_waiver_makes_no_version_and_marks_the_rows_it_overlaps(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    world.member(policy, "MR-1", amounts=[*life("1200.00"), {"coverage": "DENTAL", "annual_amount": "600.00"}])
+    amend(world, "MR-1", "2025-04-16", ("LIFE", "1320.00"))
+    waive(world, "MR-1", "2025-03-11", last_waived_day="2025-04-15", coverages=["LIFE"])
+    query = """query ($m: String!) { modalPremiumHistory(memberRecord: $m) { nodes {
+      current effectiveDate flags item { coverage } } } }"""
+    rows = world.query(query, m="MR-1")["modalPremiumHistory"]["nodes"]
+    assert [(one["item"]["coverage"], one["effectiveDate"], one["flags"]) for one in rows if one["current"]] == [
+        ("DENTAL", "2025-01-01", []),
+        ("LIFE", "2025-05-01", []),
+        ("LIFE", "2025-04-16", []),
+        ("LIFE", "2025-01-01", ["WAIVER"]),
+    ]
+    assert len(versions(world, "MR-1")) == 2
+    waive(world, "MR-1", "2025-04-30", coverages=["LIFE"])
+    rows = world.query(query, m="MR-1")["modalPremiumHistory"]["nodes"]
+    assert [one["flags"] for one in rows if one["current"]] == [[], ["WAIVER"], ["WAIVER"], ["WAIVER"]]
 
 
 @pytest.mark.rule("PRM-080", "PRM-081", "PRM-082", "PRM-084", "PRM-E14")

@@ -145,6 +145,19 @@ def test_a_change_freezes_invoiced_dates_and_waits_for_its_confirmation() -> Non
 
 
 @pytest.mark.rule("CAL-113")
+def test_the_calendar_that_changes_need_not_be_named_where_it_can_only_be_one() -> None:
+    monthly = confirmed(MONTHLY, "2024-01-10", 10)
+    [only] = change(monthly, FACTS, None, BIWEEKLY, D("2024-03-22"), [5])
+    assert (only.number, only.payroll_frequency) == (1, BIWEEKLY)
+    both = after(monthly, *define(monthly, FACTS, WEEKLY, D("2024-01-05"), [5]))
+    [weekly] = change(both, FACTS, None, WEEKLY, D("2024-01-08"), [1])
+    assert weekly.number == 2
+    with pytest.raises(Refusal) as refusal:
+        change(both, FACTS, None, BIWEEKLY, D("2024-03-22"), [5])
+    assert refusal.value.code == "ENTITY_NOT_FOUND"
+
+
+@pytest.mark.rule("CAL-113")
 def test_without_an_invoice_the_whole_sequence_is_new() -> None:
     monthly = confirmed(MONTHLY, "2024-01-10", 10)
     state = after(monthly, *change(monthly, FACTS, MONTHLY, MONTHLY, D("2024-02-20"), [20]))
