@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from domain.calendar.installment_schedules import InstallmentBilled, InstallmentReplaced, InstallmentSuperseded
 from domain.invoices.invoice import InvoiceInitialised, InvoiceIssued
+from domain.money import format_amount
 from tests.scenarios.billing import (
     account_now,
     cents,
@@ -28,9 +30,9 @@ from tests.scenarios.premiums import individual_account
 from tests.scenarios.test_concurrency import insist, together
 
 _READ = """
-query ($account: String!) { installmentSchedule(account: $account) { nodes {
-  number type dueDate amount { amount } billedToDate state superseded replaces replacedBy invoice createdAt modifiedAt
-  parts { item amount { amount } } } } }
+query ($account: String!) { installmentSchedule(account: $account, first: 200) { nodes {
+  number product type dueDate amount { amount } billedToDate state superseded replaces replacedBy invoice
+  createdAt modifiedAt parts { item amount { amount } } } } }
 """
 NET = {"component": "NET", "amount": "1000.00", "currency": "USD"}
 
@@ -698,4 +700,60 @@ def test_of_requests_and_purchases_at_the_same_moment_each_installment_is_billed
     assert sorted(one.number for one in world.events(InstallmentBilled)) == [1, 2]
     assert sorted(line["number"] for line in installments(world, account)) == list(range(1, 10))
     world.check(account)
+    world.verify()
+
+
+def as_promised(world: World, account: str, promised: dict[str, int]) -> None:
+    """What stands for each product adds up to its price, and live invoices bill exactly the BILLED installments."""
+    books = world.check(account)
+    current = [one for one in installments(world, account) if not one["superseded"]]
+    total: dict[str, int] = dict.fromkeys(promised, 0)
+    billed: dict[str, int] = {}
+    for one in current:
+        total[one["product"]] += cents(one["amount"]["amount"])
+        if one["state"] == "BILLED":
+            assert books.live[one["invoice"]]
+            billed[one["invoice"]] = billed.get(one["invoice"], 0) + cents(one["amount"]["amount"])
+    assert total == promised
+    on_items: dict[str, int] = {}
+    for (invoice, _), item in books.items.items():
+        if books.live[invoice] and not item.member:
+            on_items[invoice] = on_items.get(invoice, 0) + item.billed
+    assert on_items == billed
+
+
+@pytest.mark.rule("CAL-130", "CAL-135", "CAL-136", "CAL-137", "LED-049")
+def test_whatever_is_bought_billed_paid_and_discarded_no_cent_of_a_price_is_lost(world: World, account: str) -> None:
+    chance = random.Random(1)
+    promised: dict[str, int] = {}
+    plan(world, code="ALL", max_installments=None)
+    for step in range(24):
+        doing = chance.choice(["buy", "bill", "bill", "discard", "regenerate", "pay", "period", "run"])
+        live = [number for number, (status, _) in standing(world, account).items() if status != "DISCARDED"]
+        waiting = [one["number"] for one in installments(world, account) if one["state"] == "UNBILLED"]
+        gone = [number for number in standing(world, account) if number not in live]
+        if doing == "buy" or not promised:
+            product = f"P{step}"
+            net, tax = chance.randint(0, 99_999), chance.randint(0, 999)
+            items = ({**NET, "amount": format_amount(net, "USD")}, {**TAX, "amount": format_amount(tax, "USD")})
+            deposit = {"deposit_amount": "0.01"} if net + tax > 1 and chance.random() < 0.3 else {}
+            uri = chance.choice(["urn:plan:M3", "urn:plan:ALL"])
+            bought(world, account, *items, product=product, plan_uri=uri, **deposit)
+            promised[product] = net + tax
+        elif doing == "bill" and waiting:
+            bill(world, account, *chance.sample(waiting, min(len(waiting), chance.randint(1, 3))))
+        elif doing == "discard" and live:
+            discard(world, chance.choice(live))
+        elif doing == "regenerate" and gone:
+            world.send("RegenerateInvoice", invoice=chance.choice(gone), confirmed=True)
+        elif doing == "pay":
+            pay(world, account, format_amount(chance.randint(1, 60_000), "USD"), str(step))
+        elif doing == "period":
+            world.send("GenerateInvoice", account=account, confirmed=True)
+        elif doing == "run":
+            world.on(f"2025-0{2 + step // 6}-{11 + step % 6 * 3}")
+            assert run_job(world)["failed"] == 0
+        if step % 4 == 3:
+            as_promised(world, account, promised)
+    closing(world, account)
     world.verify()
