@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid4
 
 from application.clock import SystemClock, UuidSource
@@ -27,7 +27,9 @@ JOB = JobDefinition(
     starts=Starts.DAILY,
     starts_at=dt.time(6),
 )
-JOBS: Mapping[str, JobDefinition] = {"Sweep": JOB}
+#: The same, with a command that records what failed.
+RECORDED = replace(JOB, type=JobType("Recorded", "Sweep"), starts=Starts.BY_HAND, on_failure="RecordFailure")
+JOBS: Mapping[str, JobDefinition] = {"Sweep": JOB, "Recorded": RECORDED}
 OPERATOR = Principal("USER", "olga", "console", frozenset({"job.run"}))
 
 TABLE = "CREATE TABLE IF NOT EXISTS swept (key text PRIMARY KEY, account text NOT NULL)"
@@ -66,6 +68,10 @@ class Sweeper:
     def execute(self, request: CommandRequest) -> CommandAnswer:
         account = str(request.payload["account"])
         fault = self.faults.get(account)
+        if request.name == "RecordFailure":
+            if account == self.die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            account, fault = f"{account} {request.payload['code']}", None
         if fault == "CRASH":
             raise RuntimeError("the network is gone")
         if fault is not None:
@@ -109,6 +115,8 @@ def runs_of(
 
 
 if __name__ == "__main__":
-    # A process that works on a run and is killed behind an item: conninfo, run id, accounts, the fatal account.
+    # A process that works on a run and is killed behind an item, or in front of the record of its failure: conninfo,
+    # run id, accounts, the fatal account, and what goes wrong there.
     with Database(sys.argv[1]) as own:
-        runs_of(own, Sweeper(own, die_at=sys.argv[4]), int(sys.argv[3])).work(UUID(sys.argv[2]))
+        sweeper = Sweeper(own, dict.fromkeys(sys.argv[4:5], sys.argv[5]) if sys.argv[5:] else {}, sys.argv[4])
+        runs_of(own, sweeper, int(sys.argv[3])).work(UUID(sys.argv[2]))

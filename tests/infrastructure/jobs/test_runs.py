@@ -124,6 +124,25 @@ def test_a_run_whose_process_was_killed_is_gone_on_with_and_no_item_is_done_twic
     assert sweeper.swept() == accounts(1, 8)
 
 
+@pytest.mark.rule("INV-043", "INV-094")
+@pytest.mark.parametrize(("fault", "code"), [("DATA_INCOMPLETE", "DATA_INCOMPLETE"), ("CRASH", "INTERNAL_ERROR")])
+def test_a_failure_is_recorded_once_although_the_process_was_killed_in_front_of_the_record(
+    database: Database, conninfo: str, fault: str, code: str
+) -> None:
+    sweeper = Sweeper(database, {"A003": fault})
+    runs = runs_of(database, sweeper, 4)
+    run_id = runs.start(RunRequest("Recorded"), OPERATOR).run_id
+    command = [sys.executable, "-m", "tests.infrastructure.jobs.fakes", conninfo, str(run_id), "4", "A003", fault]
+    killed = subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    assert killed.returncode < 0  # by the signal
+    assert sweeper.swept() == accounts(1, 2)
+    runs.work(run_id)
+    run = runs.run(run_id)
+    assert run is not None
+    assert (run.state, run.done, run.failed) == (RunState.COMPLETED_WITH_EXCEPTIONS, 3, 1)
+    assert sweeper.swept() == ["A001", "A002", f"A003 {code}", "A004"]
+
+
 @pytest.mark.rule("PLT-051")
 def test_a_paused_run_stops_behind_its_present_item_and_goes_on_from_there(
     database: Database, monkeypatch: pytest.MonkeyPatch
