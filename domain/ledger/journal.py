@@ -212,21 +212,22 @@ def _entry(
 ) -> JournalEntry:
     """Lines of (movement, base amount of the debit, base amount of the credit), clearing and differences added."""
     sides: list[JournalLine] = []
+    currency = event.currency
     for movement, base_debit, base_credit in valued:
-        rule = rule_of(event.type, movement.case)
-        for code, dimensions, debit, credit, in_debit, in_credit in (
-            (movement.code(rule.debit), movement.debit, movement.amount, 0, base_debit, 0),
-            (movement.code(rule.credit), movement.credit, 0, movement.amount, 0, base_credit),
-        ):
-            shown = rate_text(in_debit + in_credit, debit + credit, event.currency, base_currency)
-            sides.append(
-                JournalLine(
-                    0, code, event.currency, base_currency, debit, credit, in_debit, in_credit, shown, dimensions
-                )
-            )
+        rule, amount = rule_of(event.type, movement.case), movement.amount
+        debit, credit = movement.code(rule.debit), movement.code(rule.credit)
+        in_debit = rate_text(base_debit, amount, currency, base_currency)
+        in_credit = rate_text(base_credit, amount, currency, base_currency)
+        number = len(sides) + 1
+        sides += (
+            JournalLine(number, debit, currency, base_currency, amount, 0, base_debit, 0, in_debit, movement.debit),
+            JournalLine(
+                number + 1, credit, currency, base_currency, 0, amount, 0, base_credit, in_credit, movement.credit
+            ),
+        )
         if base_debit != base_credit:
-            sides.append(_difference(movement, base_debit - base_credit, event.currency, base_currency))
-    sides += _clearing(sides, event.currency, base_currency)
+            sides.append(_difference(number + 2, movement, base_debit - base_credit, currency, base_currency))
+    sides += _clearing(sides, currency, base_currency)
     class_, operation = classification_of(event.type)
     return JournalEntry(
         transaction_id=event.transaction_id,
@@ -237,19 +238,19 @@ def _entry(
         effective_date=event.effective_date,
         accounting_date=dating.accounting_date,
         late_posting=dating.late,
-        lines=tuple(replace(line, number=number) for number, line in enumerate(sides, start=1)),
+        lines=tuple(sides),
         activity=event.activity,
     )
 
 
-def _difference(movement: Movement, surplus: int, currency: str, base_currency: str) -> JournalLine:
+def _difference(number: int, movement: Movement, surplus: int, currency: str, base_currency: str) -> JournalLine:
     """LED-032: a debit surplus is a gain, credited; a credit surplus a loss, debited.
 
     What undoes an allocation mirrors that one's line: it takes back the gain or the loss (LED-043).
     """
     gain = (surplus > 0) is (movement.undone is None)
     return JournalLine(
-        0,
+        number,
         EXCHANGE_GAIN if gain else EXCHANGE_LOSS,
         currency,
         base_currency,
@@ -271,12 +272,12 @@ def _clearing(lines: Sequence[JournalLine], currency: str, base_currency: str) -
             original + line.debit - line.credit,
             base + line.base_debit - line.base_credit,
         )
-    clearing = []
+    clearing: list[JournalLine] = []
     for entity, (original, base) in surplus.items():
         if original or base:
             clearing.append(
                 JournalLine(
-                    0,
+                    len(lines) + len(clearing) + 1,
                     INTERCOMPANY,
                     currency,
                     base_currency,
@@ -380,16 +381,15 @@ def check_balanced(entry: JournalEntry | None) -> None:
     """LED-002: debits = credits per entity, in base currency and in each original currency; ENTRY_UNBALANCED."""
     if entry is None:
         return
-    sums: dict[tuple[str, str], int] = {}
+    sums: dict[tuple[str, str, str], int] = {}
     for line in entry.lines:
-        if min(line.debit, line.credit, line.base_debit, line.base_credit) < 0:
+        debit, credit, base_debit, base_credit = line.debit, line.credit, line.base_debit, line.base_credit
+        if debit < 0 or credit < 0 or base_debit < 0 or base_credit < 0:
             raise InvariantError(f"ENTRY_UNBALANCED: {entry.transaction_id} has a negative amount")
-        for kind, value in (
-            (f"original {line.currency}", line.debit - line.credit),
-            (f"base {line.base_currency}", line.base_debit - line.base_credit),
-        ):
-            key = (line.dimensions.entity, kind)
-            sums[key] = sums.get(key, 0) + value
+        entity = line.dimensions.entity
+        original, base = (entity, "original", line.currency), (entity, "base", line.base_currency)
+        sums[original] = sums.get(original, 0) + debit - credit
+        sums[base] = sums.get(base, 0) + base_debit - base_credit
     wrong = {key: value for key, value in sums.items() if value}
     if wrong or len(entry.lines) < 2:
         raise InvariantError(f"ENTRY_UNBALANCED: {entry.transaction_id} {wrong}")

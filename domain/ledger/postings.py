@@ -160,15 +160,16 @@ def _lines_moved(
         bucket = happened.to
     else:
         bucket = happened.source if isinstance(happened, PaymentAllocated) else Bucket.MEMBER_OVERPAYMENT
+    undone = isinstance(happened, PaymentUnallocated)
     movements = []
     for invoice, line, amount in record_lines(happened.lines):
-        item = replace(line_dimensions(invoice, line), account=here.account, payment=here.payment)
+        item = line_dimensions(invoice, line)
+        if (item.account, item.payment) != (here.account, here.payment):
+            item = replace(item, account=here.account, payment=here.payment)
         money = here if bucket is Bucket.UNAPPLIED else replace(here, member=item.member)
-        if isinstance(happened, PaymentUnallocated):
-            movements.append(Movement(amount, item, money, bucket=bucket))
-        else:
-            movements.append(Movement(amount, money, item, bucket=bucket))
-    if isinstance(happened, PaymentUnallocated):
+        debit, credit = (item, money) if undone else (money, item)
+        movements.append(Movement(amount, debit, credit, bucket=bucket))
+    if undone:
         return TransactionType.PAYMENT_UNALLOCATED, happened.record, movements
     return TransactionType.PAYMENT_ALLOCATED, happened.record, movements
 

@@ -25,8 +25,9 @@ from domain.invoices.invoice import (
     NegativeItemOffsetUndone,
     OpenCreditSetOff,
 )
+from domain.invoices.lines import LineTerms
 from domain.ledger.chart import AmountType
-from domain.ledger.journal import Dimensions, MoneyEvent, post
+from domain.ledger.journal import Dimensions, JournalLine, MoneyEvent, post
 from domain.ledger.periods import accounting_date
 from domain.ledger.postings import (
     Envelope,
@@ -52,6 +53,7 @@ from domain.payments.payment import (
     PaymentSuspended,
     PaymentTransferred,
     PaymentUnallocated,
+    RecordIdentity,
     SuspenseSources,
 )
 from domain.products.master_policy import BillingProductCreated
@@ -115,8 +117,13 @@ def invoice_projected(recorded: RecordedEvent, rows: Rows) -> None:
     if row is None:
         row = {"invoice": event.number, "account": event.account, "sums": {}}
         rows["billed"].add(row)
-    sums = dict(row["sums"])
+    # Many lines share their terms: what these mean is looked up once for all of them.
+    shared: dict[tuple[int, Case], tuple[LineTerms, int]] = {}
     for terms, case, amount in line_cases(event.lines):
+        _, so_far = shared.get((id(terms), case)) or (terms, 0)
+        shared[id(terms), case] = terms, so_far + amount
+    sums = dict(row["sums"])
+    for (_, case), (terms, amount) in shared.items():
         entity = _entity(rows, event.account, terms.master_policy)
         key = _SEPARATOR.join((entity, terms.master_policy, terms.coverage, amount_type_of(terms), case))
         sums[key] = sums.get(key, 0) + amount
@@ -226,14 +233,22 @@ def _accounts_of_payment(recorded: RecordedEvent) -> Iterable[str]:
     book=_accounts_of_payment,
 )
 def payment_moved(recorded: RecordedEvent, rows: Rows) -> None:
-    def entity_of(account: str) -> str:
-        entity: str = rows["book"].require(account)["entity"]
-        return entity
+    record: RecordIdentity = recorded.event.record
+    account, entities = record.account, dict[str, str]()
 
-    account: str = recorded.event.record.account
+    def entity_of(account: str) -> str:
+        if account not in entities:
+            entities[account] = rows["book"].require(account)["entity"]
+        return entities[account]
 
     def item(invoice: str, line: int) -> Dimensions:
-        return Dimensions(entity_of(account), account=account, invoice=invoice, item=f"{invoice}/{line}")
+        return Dimensions(
+            entity_of(account),
+            account=account,
+            invoice=invoice,
+            item=f"{invoice}/{line}",
+            payment=record.payment_number,
+        )
 
     event = payment_posting(recorded.event, _envelope(recorded), entity_of, item)
     if event is not None:
@@ -268,35 +283,37 @@ def _post(recorded: RecordedEvent, rows: Rows, event: MoneyEvent, account: str) 
         entry.accounting_date,
         entry.total,
     )
-    sums: dict[tuple[Any, ...], list[int]] = {}
+    rows["line"].extend(_line(recorded.position, line, line.dimensions) for line in entry.lines)
+    sums: dict[tuple[str, str, str, str], list[int]] = {}
     for line in entry.lines:
         told = line.dimensions
-        rows["line"].append(
-            recorded.position,
-            line.number,
-            line.code,
-            told.entity,
-            line.currency,
-            line.debit,
-            line.credit,
-            told.account,
-            told.master_policy,
-            told.member,
-            told.coverage,
-            told.amount_type,
-            told.invoice,
-            told.item,
-            told.payment,
-        )
-        for table, key in (
-            ("day", (told.entity, line.code, line.currency, entry.accounting_date)),
-            ("balance", (told.account or account, line.code)),
-        ):
-            total = sums.setdefault((table, key), [0, 0])
-            total[0] += line.debit
-            total[1] += line.credit
-    for (table, key), (debit, credit) in sums.items():
-        _add(rows, table, key, debit, credit)
+        total = sums.setdefault((told.entity, told.account or account, line.code, line.currency), [0, 0])
+        total[0] += line.debit
+        total[1] += line.credit
+    for (entity, owner, code, currency), (debit, credit) in sums.items():
+        _add(rows, "day", (entity, code, currency, entry.accounting_date), debit, credit)
+        _add(rows, "balance", (owner, code), debit, credit)
+
+
+def _line(position: int, line: JournalLine, told: Dimensions) -> tuple[Any, ...]:
+    """A row of the table `line`."""
+    return (
+        position,
+        line.number,
+        line.code,
+        told.entity,
+        line.currency,
+        line.debit,
+        line.credit,
+        told.account,
+        told.master_policy,
+        told.member,
+        told.coverage,
+        told.amount_type,
+        told.invoice,
+        told.item,
+        told.payment,
+    )
 
 
 _KEYS = {"day": ("entity", "code", "currency", "accounting_date"), "balance": ("account", "code")}
