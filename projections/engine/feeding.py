@@ -2,6 +2,9 @@
 
 A laggard (a retried projection, a copy being rebuilt) is read for separately until it has caught up with the others;
 from then on it shares their reads. A generation that fails leaves the round alone.
+
+With a `background` executor the next events are read while these are being folded. What was read ahead is used if the
+next batch begins where it begins; a generation that failed, or was held at a bound, wants other events.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 
 from application.log import LogPosition, LogReader, RecordedEvent
 from projections.engine.garbage import no_garbage_collection
@@ -23,9 +27,11 @@ SHORT_BATCH = 1_000
 class Feeding:
     """Feeds writers round by round, in batches of at most `most` events that adapt to the time they take."""
 
-    def __init__(self, reader: LogReader, most: int) -> None:
+    def __init__(self, reader: LogReader, most: int, *, background: Executor | None = None) -> None:
         self._reader = reader
         self._most = most
+        self._background = background
+        self._ahead: tuple[LogPosition, Future[Sequence[RecordedEvent]]] | None = None
         self._limit = min(most, SHORT_BATCH)
         #: Whether every read of the last round came to the end of what there was to read.
         self.at_the_end = False
@@ -46,9 +52,12 @@ class Feeding:
         self, place: LogPosition, writers: Sequence[GenerationWriter], bounds: Mapping[GenerationWriter, LogPosition]
     ) -> int:
         limit = self._limit
-        events = self._read(place, limit)
+        events = self._next(place, limit)
         if not events:
             return 0
+        if self._background is not None and len(events) == limit:
+            after = events[-1].place
+            self._ahead = after, self._background.submit(self._read, after, min(limit * 2, self._most))
         started = time.monotonic()
         for writer in writers:
             bound = bounds.get(writer)
@@ -62,6 +71,16 @@ class Feeding:
         if len(events) == limit:
             self.at_the_end = False
         return len(events)
+
+    def _next(self, place: LogPosition, limit: int) -> Sequence[RecordedEvent]:
+        """Up to `limit` events behind the place, of those read ahead if that is where they begin."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None or ahead[0] != place:
+            return self._read(place, limit)
+        events = ahead[1].result()[:limit]
+        if len(events) == limit:
+            return events
+        return [*events, *self._read(events[-1].place if events else place, limit - len(events))]
 
     def _read(self, place: LogPosition, limit: int) -> Sequence[RecordedEvent]:
         """Up to `limit` events behind the place; the reader may give fewer at once than there are."""

@@ -24,7 +24,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -122,7 +122,7 @@ Stopping = Callable[[], bool]
 class Rebuilder:
     """Builds, compares and switches generations of the projections of a set.
 
-    `connections` opens connections, one a projection and three more at a time: a pool must have that many to give.
+    `connections` opens connections, one a projection and four more at a time: a pool must have that many to give.
     """
 
     def __init__(
@@ -234,13 +234,14 @@ class Rebuilder:
             for projection in projections:
                 _take(control, lock_key(f"{purpose} {projection.name}"), projection.name, stack)
             workers = stack.enter_context(ThreadPoolExecutor(max(len(projections), 1), "projection-writer"))
+            reading = stack.enter_context(ThreadPoolExecutor(1, "log-reader"))
             cached = CACHED_ROWS // max(len(projections), 1)
             writers = []
             for projection in projections:
                 record = _generation(control, projection, purpose, restart)
                 connection = stack.enter_context(dedicated(self._connections))
                 writers.append(GenerationWriter(projection, record, connection, background=workers, cache_limit=cached))
-            run = _Run(control, self._connections, self._log, writers, self._most, progress, stopping)
+            run = _Run(control, self._connections, self._log, writers, self._most, reading, progress, stopping)
             try:
                 yield run
             finally:
@@ -257,6 +258,7 @@ class _Run:
         log: LogSource,
         writers: list[GenerationWriter],
         most: int,
+        reading: Executor,
         progress: Report | None,
         stopping: Stopping | None,
     ) -> None:
@@ -266,7 +268,7 @@ class _Run:
         self._log = log
         self._reader = log.settled()
         self._most = most
-        self._feeding = Feeding(self._reader, most)
+        self._feeding = Feeding(self._reader, most, background=reading)
         self._progress = progress
         self._stopping = stopping or _never
         self._started = time.monotonic()
