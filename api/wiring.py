@@ -29,6 +29,7 @@ from api.graphql.schema import schema
 from api.services import Lifespan, Readiness, ReadinessCheck, Services
 from api.settings import Settings
 from application.anyb_times import AnybTimes
+from application.balance_checks import DispatchedFindings
 from application.cascade_runs import CASCADE_RUN, COMMAND, CascadeRuns
 from application.clock import Clock, MovableClock, SystemClock, UuidSource
 from application.command import CommandAnswer, CommandRequest
@@ -208,7 +209,13 @@ class System:
             "clock": self.clock,
             "ids": self.ids,
             "graphql": graphql_router(
-                Executor(schema(), self.read_models, self.clock, PostgresQueryTrail(self.database)),
+                Executor(
+                    schema(),
+                    self.read_models,
+                    self.clock,
+                    PostgresQueryTrail(self.database),
+                    DispatchedFindings(self.dispatcher),
+                ),
                 workers=self.settings.limits.workers,
             ),
             "command_status": PostgresCommandStatus(self.database),

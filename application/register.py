@@ -107,6 +107,14 @@ class PendingLetters(Protocol):
         ...
 
 
+class AccountSums(Protocol):
+    """Whether the totals kept of an account are what its parts give (INV-243)."""
+
+    def differing(self, account: str) -> list[str]:
+        """The totals that are not, by name; nothing: all agree."""
+        ...
+
+
 class WaitingTasks(Protocol):
     """Tasks that nobody has finished and whose cause still stands (PLT-061)."""
 

@@ -2,6 +2,7 @@
 
 from application import (
     accounts,
+    balance_checks,
     calendars,
     cascades,
     customers,
@@ -25,6 +26,7 @@ from application import (
 
 __all__ = [
     "accounts",
+    "balance_checks",
     "calendars",
     "cascades",
     "customers",

@@ -14,6 +14,7 @@ from api.graphql.balances import (
     account_row,
     balances_of,
     member_balances_of,
+    require_consistent,
 )
 from api.graphql.context import Context
 from api.graphql.events import Event, stream_history
@@ -383,6 +384,7 @@ class AccountQueries:
         wait_ms: int | None = None,
     ) -> AccountBalances:
         found = require_account(info.context, account)
+        require_consistent(info.context, found)
         return balances_of(account_rows(info.context.reads, [found])[found])
 
     @read("balance.view", "What the members of an account owe and have, by record number.")

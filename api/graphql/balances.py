@@ -9,8 +9,10 @@ import strawberry
 
 from api.graphql.context import Context
 from api.graphql.scalars import Money, Position, money
+from application.register import AccountSums
 from domain.accounts.bill_type import AllocationMode, BillType
 from domain.balances.balances import Buckets, account_balance, account_balance_with_anyb, due_and_unpaid, member_balance
+from domain.errors import refuse
 from domain.payments.classification import AccountKind, account_kind
 from projections.register.reads import account_rows
 
@@ -39,6 +41,14 @@ async def account_row(context: Context, account: str) -> dict[str, Any]:
     row = await context.batched("account", lambda accounts: account_rows(context.reads, accounts), account)
     assert row is not None
     return row
+
+
+def require_consistent(context: Context, account: str) -> None:
+    """Raises DATA_INCOMPLETE when the account's totals are not what its parts give; somebody is told (INV-243)."""
+    differing = context.port(AccountSums).differing(account)
+    if differing:
+        context.incomplete.add(account)
+        raise refuse("DATA_INCOMPLETE", "the stored figures do not fit together", entity=account, figures=differing)
 
 
 def kind_of(row: dict[str, Any]) -> AccountKind | None:

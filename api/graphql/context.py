@@ -43,6 +43,8 @@ class Context:
     clock: Clock
     #: By object, named by its stream: the classes of personal data that the answer tells of it; none: a view.
     told: dict[str, set[DataClass]] = field(default_factory=dict)
+    #: Accounts whose balances were found not to fit together.
+    incomplete: set[str] = field(default_factory=set)
     _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict)
 
     @property

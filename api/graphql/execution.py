@@ -30,6 +30,7 @@ from api.graphql.limits import (
     wanted_position,
 )
 from api.graphql.personal import fields_with_arguments
+from application.balance_checks import Findings
 from application.clock import Clock
 from application.command import Principal
 from application.query_trail import NAMED_OBJECTS, QueryRecord, QueryTrail
@@ -54,11 +55,14 @@ class GraphQLRequest:
 class Executor:
     """Executes requests against one schema. Safe to share between threads."""
 
-    def __init__(self, schema: strawberry.Schema, models: ReadModels, clock: Clock, trail: QueryTrail) -> None:
+    def __init__(
+        self, schema: strawberry.Schema, models: ReadModels, clock: Clock, trail: QueryTrail, findings: Findings
+    ) -> None:
         self.schema = schema
         self._models = models
         self._clock = clock
         self._trail = trail
+        self._findings = findings
 
     def execute(self, request: GraphQLRequest, principal: Principal) -> dict[str, Any]:
         """The answer document: data, errors, and in its extensions how fresh it is.
@@ -103,6 +107,8 @@ class Executor:
                         allowed_operation_types=(OperationType.QUERY,),
                     )
                 )
+            for account in sorted(context.incomplete):
+                self._findings.incomplete_balance(account, context.clock.now())
             if context.told:
                 duration = (time.perf_counter_ns() - began) // 1_000
                 self._trail.record(record_of(context, document, request.variables, duration, reference))

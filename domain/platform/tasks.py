@@ -26,6 +26,7 @@ class TaskType(StrEnum):
     GENERATION_FAILED = "GENERATION_FAILED"
     REWRITE_DISCARD_FAILED = "REWRITE_DISCARD_FAILED"
     ROLL_ON_OVERDUE = "ROLL_ON_OVERDUE"
+    BALANCE_INCOMPLETE = "BALANCE_INCOMPLETE"
 
 
 class Queue(StrEnum):
@@ -33,6 +34,7 @@ class Queue(StrEnum):
 
     GENERATION_EXCEPTIONS = "GENERATION_EXCEPTIONS"
     ROLL_ON_LIST = "ROLL_ON_LIST"
+    BILLING_EXCEPTIONS = "BILLING_EXCEPTIONS"
 
 
 class Priority(IntEnum):
@@ -59,6 +61,7 @@ KINDS: Final[Mapping[TaskType, TaskKind]] = MappingProxyType(
         TaskType.GENERATION_FAILED: TaskKind(Queue.GENERATION_EXCEPTIONS, Priority.HIGH, "invoice.generate"),
         TaskType.REWRITE_DISCARD_FAILED: TaskKind(Queue.GENERATION_EXCEPTIONS, Priority.HIGH, "invoice.discard"),
         TaskType.ROLL_ON_OVERDUE: TaskKind(Queue.ROLL_ON_LIST, Priority.MEDIUM, "policytxn.rollon"),
+        TaskType.BALANCE_INCOMPLETE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.CRITICAL, "balance.verify"),
     }
 )
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from psycopg import Cursor
 
 from application.register import (
+    AccountSums,
     AccountTotals,
     AllocationRow,
     Directory,
@@ -441,12 +442,43 @@ class ItemQueries(_Queries):
         )
 
 
+class AccountSumQueries(_Queries):
+    """Port `AccountSums`."""
+
+    def differing(self, account: str) -> list[str]:
+        # One row: for each total whether it is another than the sum of its parts.
+        sql = """
+            select a.remaining_due <> i.remaining_due, a.open_credit <> i.open_credit, a.total_billed <> i.billed,
+                   a.total_paid <> r.items, a.unapplied <> r.unapplied, a.member_unapplied <> r.member_unapplied,
+                   a.member_overpayment <> r.member_overpayment, a.anyb <> m.anyb
+              from {account} as a
+             cross join lateral (select coalesce(sum(v.remaining_due), 0) as remaining_due,
+                                        coalesce(sum(v.open_credit), 0) as open_credit,
+                                        coalesce(sum(v.positive_billed + v.negative_billed), 0) as billed
+                                   from {invoice} as v where v.account = a.account and v.live) as i
+             cross join lateral (select coalesce(sum(p.items), 0) as items, coalesce(sum(p.unapplied), 0) as unapplied,
+                                        coalesce(sum(p.member_unapplied), 0) as member_unapplied,
+                                        coalesce(sum(p.member_overpayment), 0) as member_overpayment
+                                   from {record} as p where p.account = a.account) as r
+             cross join lateral (select coalesce(sum(b.total), 0) as anyb
+                                   from {member_anyb} as b where b.account = a.account) as m
+             where a.account = %(account)s
+        """
+        names = (
+            "remaining_due", "open_credit", "total_billed", "total_paid", "unapplied", "member_unapplied",
+            "member_overpayment", "anyb",
+        )  # fmt: skip
+        [row] = self._rows(sql, {"account": account})
+        return [name for name, differs in zip(names, row, strict=True) if differs]
+
+
 #: The queries behind each port.
 PORTS: Final[Mapping[type, Any]] = {
     Directory: DirectoryQueries,
     Placements: PlacementQueries,
     PendingLetters: PendingLetterQueries,
     WaitingTasks: WaitingTaskQueries,
+    AccountSums: AccountSumQueries,
     ItemRegister: ItemQueries,
     JobWork: JobWorkQueries,
 }
