@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from application.parameters import account_keys, values_by_day
@@ -15,6 +15,7 @@ from domain.calendar.frequency import Frequency
 from domain.calendar.payroll import PAYROLL_FREQUENCIES
 from domain.calendar.payroll_calendars import PAYROLL_CALENDARS, PayrollCalendars
 from domain.errors import refuse
+from domain.platform.parameters import Value
 from domain.premium.account_terms import AccountTerms, InclusionCriterion, PayrollSchedule
 from domain.premium.modal import BasisFrom, ProrationBasis
 from domain.products.master_policy import MASTER_POLICY
@@ -65,15 +66,23 @@ def _parameters(unit: UnitOfWork, account: Account) -> tuple[InclusionCriterion,
     criteria, general, *own = values_by_day(
         unit, [(_CRITERION, keys), (_BASIS, keys), *((_BASIS, {**keys, "product": product}) for product in products)]
     )
-    of_product = dict(zip(products, own, strict=True))
-    bases = [BasisFrom(None, day, ProrationBasis(str(value))) for day, value in general[1:]]
+    today = unit.today(account.time_zone)
+    shipped, for_all = general[0], _from_now_on(general, today)
+    of_product = {product: _from_now_on(changes, today) for product, changes in zip(products, own, strict=True)}
+    bases = [BasisFrom(None, day, ProrationBasis(str(value))) for day, value in for_all if (day, value) != shipped]
     for number in sorted(policies):
         changes = of_product[policies[number].state.product]
-        if changes != general:
+        if changes != for_all:
             bases += [BasisFrom(number, day, ProrationBasis(str(value))) for day, value in changes]
-    today = unit.today(account.time_zone)
     criterion = [value for day, value in criteria if day <= today][-1]
     return InclusionCriterion(str(criterion)), tuple(bases)
+
+
+def _from_now_on(changes: Sequence[tuple[dt.date, Value]], today: dt.date) -> list[tuple[dt.date, Value]]:
+    """What is in force today goes for every period that is not invoiced, earlier ones too: a command goes by what
+    is in force then (PLT-110). What is set for a later day goes for the periods from that day on."""
+    in_force = [value for day, value in changes if day <= today][-1]
+    return [(dt.date.min, in_force), *((day, value) for day, value in changes if day > today)]
 
 
 def terms_of_accounts(unit: UnitOfWork, numbers: Iterable[str]) -> dict[str, AccountTerms]:

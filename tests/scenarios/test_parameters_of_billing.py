@@ -182,6 +182,29 @@ def test_another_proration_basis_prices_no_invoiced_period_anew(world: World) ->
     world.verify()
 
 
+@pytest.mark.rule("PRM-024", "PLT-110", "PRM-E22")
+def test_a_proration_basis_prices_past_periods_that_are_not_invoiced(world: World) -> None:
+    world.on("2026-11-26")
+    account, policy = world.group(start="2024-01-01")
+    for member in ("MR-1", "MR-2"):
+        world.member(policy, member, start="2024-01-01")
+    given("ApplyCancellation", world, "MR-1", "2024-02-11")
+    for value, february in (("MODAL_PERIOD_DAYS", "34.48"), ("ANNUAL_ACTUAL", "32.79"), ("ANNUAL_365", "32.88")):
+        parameter(world, "premium.proration_basis", value, account=account)
+        assert net(world, "MR-1", account, "2024-02-01", "2024-02-29") == [february]
+    invoiced(world, account, 2)
+    later = {"name": "premium.proration_basis", "value": "MODAL_PERIOD_DAYS", "effective_from": "2026-12-01"}
+    world.do("SetParameter", keys={"account": account}, **later)
+    given("ApplyCancellation", world, "MR-2", "2024-03-11")
+    assert net(world, "MR-2", account, "2024-03-01", "2024-03-31") == ["32.88"]
+    world.on("2026-12-01")
+    assert net(world, "MR-2", account, "2024-03-01", "2024-03-31") == ["32.26"]
+    assert net(world, "MR-1", account, "2024-02-01", "2024-02-29") == ["32.88"]
+    world.do("RecalculateAnyb", accounts=[account])
+    assert anyb(world, "MR-1") == "0.00"
+    world.check(account)
+
+
 @pytest.mark.rule("PRM-024", "PLT-110")
 def test_a_proration_basis_holds_from_the_first_period_that_starts_on_its_day_or_later(world: World) -> None:
     world.on("2024-12-20")
