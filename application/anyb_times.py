@@ -1,7 +1,7 @@
 """When what is not billed yet was last worked out, account by account and record by record (PRM-124).
 
-A figure that is worked out again and stays what it is leaves no event, for nothing happened. That somebody looked, and
-when, is kept beside the log; the time at which a figure last changed is in its event.
+decision: a figure that is worked out again and stays what it is leaves no event, for nothing happened. That somebody
+looked, and when, is kept beside the log; the time at which a figure last changed is in its event.
 """
 
 from __future__ import annotations

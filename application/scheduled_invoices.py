@@ -99,6 +99,7 @@ class GenerateScheduledInvoice(Command):
 class RecordGenerationFailure(Command):
     """What the job sends after a generation of its failed: the cause, as code and text.
 
+    decision: a user whose own command is refused has the answer; only what nobody waits for is recorded and retried.
     The result names when it is tried again, or the task that waits for a user.
     """
 
@@ -121,6 +122,7 @@ def generate_scheduled_invoice(command: GenerateScheduledInvoice, unit: UnitOfWo
     due = list(_due_periods(unit, account, run_date))
     if not due:
         return Outcome({"account": account.number, "skipped": "NOT_DUE"})
+    # decision: a user acts by finishing the task, by generating by hand, or by running the job for the account by name.
     if failure is not None and not command.named:
         if failure.retry_at is None:
             return Outcome({"account": account.number, "skipped": "EXCEPTION_TASK", "task": failure.task})
