@@ -38,6 +38,7 @@ from domain.payments.classification import (
     account_kinds,
     bank_processing_default,
     hub_effective_date,
+    last_ordinal,
     payment_number,
     record_id,
 )
@@ -1251,6 +1252,7 @@ def release_suspended_payment(command: ReleaseSuspendedPayment, unit: UnitOfWork
     known = unit.load_many(ACCOUNT, named.values())
     today = unit.today(accounts[0].state.time_zone)
     currency = records[0].state.known.currency
+    last = last_ordinal(one.identifier for one in records)
     targets = []
     for index, part in enumerate(command.targets):
         account = known.get(named[part.account])
@@ -1258,7 +1260,7 @@ def release_suspended_payment(command: ReleaseSuspendedPayment, unit: UnitOfWork
             ReleaseTarget(
                 paying_account(account.state if account else Account()),
                 minor(part.amount, currency, f"/targets/{index}/amount"),
-                record_id(command.payment, len(records) + index + 1),
+                record_id(command.payment, last + index + 1),
                 part.invoice,
             )
         )
@@ -1294,7 +1296,7 @@ def transfer_payment(command: TransferPayment, unit: UnitOfWork) -> Outcome:
     known = unit.load_many(ACCOUNT, named.values())
     currency = account.state.currency
     payment = record.state.known.payment_number
-    ordinal = len(unit.port(ItemRegister).records_of_payment(payment))
+    last = last_ordinal(unit.port(ItemRegister).records_of_payment(payment))
     targets = []
     for index, part in enumerate(command.targets):
         target = known.get(named[part.account])
@@ -1304,7 +1306,7 @@ def transfer_payment(command: TransferPayment, unit: UnitOfWork) -> Outcome:
             TransferRequest(
                 there,
                 minor(part.amount, currency, f"/targets/{index}/amount"),
-                record_id(payment, ordinal + index + 1),
+                record_id(payment, last + index + 1),
             )
         )
     today = unit.today(account.state.time_zone)

@@ -9,6 +9,7 @@ every rule of money movement asks for: the rulebook's LBG, LBI, SELF_BILL, FLEXI
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -251,6 +252,14 @@ def payment_number(category: Category, sequence: int) -> str:
 def record_id(number: str, ordinal: int) -> str:
     """The id of a payment's `ordinal`-th record (from 1): the number itself, then number/2, number/3 (PAY-001)."""
     return number if ordinal == 1 else f"{number}/{ordinal}"
+
+
+def last_ordinal(records: Iterable[str]) -> int:
+    """The highest ordinal among record ids of one payment; 0 for none.
+
+    There may be fewer records: a target whose account has one already leaves its ordinal out.
+    """
+    return max((int(record.partition("/")[2] or 1) for record in records), default=0)
 
 
 def mask_account_number(number: str) -> str:

@@ -104,3 +104,35 @@ def test_a_payment_released_to_a_third_account_and_suspended_again_can_still_be_
     closing = _in_balance(world)
     assert (closing["2150"], closing["2100"], closing["1000"], closing["1100"]) == ("0.00", "0.00", "0.00", "1000.00")
     world.verify()
+
+
+@pytest.mark.rule("PAY-001", "PAY-104", "PAY-114")
+def test_records_of_a_payment_released_and_transferred_again_and_again_keep_ids_of_their_own(
+    two: tuple[World, str, str],
+) -> None:
+    world, first, second = two
+    third = world.account(world.sponsor("C-3"), in_single_bill_setup=True)
+    payment = _hub_payment(world, "HUB-1", **{first: "100.00"})
+    world.do("SuspendPayment", payment=payment, reason="MISDIRECTED")
+    parts = [{"account": first, "amount": "60.00"}, {"account": second, "amount": "40.00"}]
+    world.do("ReleaseSuspendedPayment", payment=payment, targets=parts)
+    moved = world.do(
+        "TransferPayment",
+        roles=("ARM",),
+        record=payment,
+        reason="MISAPPLIED",
+        targets=[{"account": third, "amount": "60.00"}],
+        confirmations=["UNALLOCATION"],
+    )
+    world.do("SuspendPayment", payment=payment, reason="MISDIRECTED")
+    fourth = world.account(world.sponsor("C-4"), in_single_bill_setup=True)
+    parts = [{"account": account, "amount": "50.00"} for account in (third, fourth)]
+    released = world.do("ReleaseSuspendedPayment", payment=payment, targets=parts)
+    found = {one["record"]: one["account"] for one in [*moved["records"], *released["records"]]}
+    assert len(found) == 4
+    query = "query ($n: String!) { payment(number: $n) { records { record account amount { amount } } } }"
+    records = world.query(query, n=payment)["payment"]["records"]
+    amounts = {one["account"]: one["amount"]["amount"] for one in records}
+    assert len(records) == 4
+    assert amounts == {first: "0.00", second: "0.00", third: "50.00", fourth: "50.00"}
+    world.verify()
