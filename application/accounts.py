@@ -618,8 +618,8 @@ def update_invoice_preferences(command: UpdateInvoicePreferences, unit: UnitOfWo
         old.consolidated_statement if command.consolidated_statement is None else command.consolidated_statement,
         old.bill_by if command.bill_by is None else command.bill_by,
     )
-    facts = _activation_facts(unit, account.state)
-    problems = delivery_problems(new.delivery_method, facts.has_email, facts.has_address)
+    reader = unit.load(CUSTOMER, account.state.payor or account.state.owner).state
+    problems = delivery_problems(new.delivery_method, reader.email is not None, reader.address is not None)
     refuse_if_any(problems + bill_by_problems(new.bill_by))
     unit.append(ACCOUNT, account.identifier, [BillingAccountUpdated(number=account.identifier, preferences=new)])
     return Outcome({"account": account.identifier})
