@@ -40,7 +40,7 @@ _FINAL = (DeadLetterState.RESOLVED, DeadLetterState.DISCARDED)
 class ReprocessDeadLetter(Command):
     """Each with the result of its own; one already resolved answers its result and has no effect."""
 
-    items: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=100)]
+    items: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=500)]
 
 
 @command(
@@ -67,21 +67,36 @@ def reprocess_dead_letter(command: ReprocessDeadLetter, unit: UnitOfWork) -> Out
         if number not in loaded
     ]
     refuse_if_any(unknown)
-    results: list[dict[str, object]] = []
-    for number in dict.fromkeys(command.items):
-        running = unit.start_process(f"dead_letter:{number}", "REPROCESSING")
-        if running is not None:
-            raise refuse("REPROCESSING_IN_PROGRESS", "it is being processed", entity=number)
-        unit.lock(f"member:{loaded[number].state.key}")
-        letter = unit.load(DEAD_LETTER, number).state
-        if letter.state in _FINAL:
-            results.append(_result(letter))
-            continue
-        waiting = [one for one in unit.port(PendingLetters).pending(letter.key) if one != number]
-        results.append(_result(_attempt(unit, letter, {number, *waiting})))
-        if unit.load(DEAD_LETTER, number).state.state is DeadLetterState.RESOLVED:
-            results += _followers(unit, waiting, number)
-    return Outcome({"items": results})
+    results: dict[str, dict[str, object]] = {}
+    for number in sorted(set(command.items), key=_received):
+        if number not in results:
+            results |= {str(one["item"]): one for one in _reprocess(unit, loaded[number].state)}
+    return Outcome({"items": list(results.values())})
+
+
+def _received(number: str) -> tuple[int, str]:
+    """Numbers are given in order of receipt."""
+    return len(number), number
+
+
+def _reprocess(unit: UnitOfWork, letter: DeadLetter) -> list[dict[str, object]]:
+    """Process one message and, if it went through, those that wait behind it.
+
+    decision: one that is not the first of its record has to wait for its turn, asked for or not; it stays as it is.
+    """
+    number = letter.number
+    running = unit.start_process(f"dead_letter:{number}", "REPROCESSING")
+    if running is not None:
+        raise refuse("REPROCESSING_IN_PROGRESS", "it is being processed", entity=number)
+    unit.lock(f"member:{letter.key}")
+    letter = unit.load(DEAD_LETTER, number).state
+    pending = unit.port(PendingLetters).pending(letter.key)
+    first, *waiting = [one for one in pending if unit.load(DEAD_LETTER, one).state.pending] or [number]
+    if letter.state in _FINAL or first != number:
+        return [_result(letter)]
+    after = _attempt(unit, letter, {number, *waiting})
+    followed = _followers(unit, waiting, number) if after.state is DeadLetterState.RESOLVED else []
+    return [_result(after), *followed]
 
 
 @handles(DiscardDeadLetter)

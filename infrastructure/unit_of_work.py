@@ -73,8 +73,8 @@ class Inline(Protocol):
         ...
 
 
-#: How many named locks one command may take.
-LOCK_LIMIT = 1_000
+#: How many named locks one command may take: 500 dead letters with their records (PLT-059), and what they concern.
+LOCK_LIMIT = 1_500
 
 #: The processes of which one at a time runs on a subject (INV-150), by the names `start_process` is given.
 PROCESSES = ("DRAFT", "GENERATION", "DISCARD", "REGENERATION")

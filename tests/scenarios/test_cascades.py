@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from domain.members.dead_letter import DEAD_LETTER, DeadLetterKind, MemberTransactionDeadLettered, Reason
 from tests.scenarios.conftest import World
+from tests.scenarios.test_cascade_runs import written
 
 LETTER = "query ($n: String!) { deadLetter(number: $n) { state } }"
 ANYB = """query ($m: String!) {
@@ -110,4 +114,48 @@ def test_a_discarded_message_lets_those_behind_it_through(world: World) -> None:
     world.do("DiscardDeadLetter", item="DL-00000001", reason="Sent in error", roles=("SUP",))
     for number, state in (("DL-00000001", "DISCARDED"), ("DL-00000002", "RESOLVED")):
         assert world.query(LETTER, n=number, roles=("SUP",))["deadLetter"] == {"state": state}
+    assert world.query(ANYB, m="MR-1")["memberRecord"]["state"] == "FUTURE"
+
+
+@pytest.mark.rule("PLT-059")
+def test_five_hundred_messages_are_processed_again_at_once(world: World) -> None:
+    world.on("2024-12-20")
+    amendment = {"effective_date": "2025-02-01", "kinds": ["GENERAL"]}
+    letters = [
+        MemberTransactionDeadLettered(
+            dead_letter=f"DL-9{number:07}", kind=DeadLetterKind.MEMBER_TRANSACTION, key=f"MR-{number}",
+            command="ApplyAmendment",
+            payload=json.dumps({"transaction_id": "A-1", "member_record": f"MR-{number}", **amendment}),
+            reasons=(Reason("MEMBER_RECORD_UNKNOWN", "unknown", "process it"),), source="policy", waiting=False,
+            received_at=world.clock.now(),
+        )
+        for number in range(500)
+    ]  # fmt: skip
+    written(world, *((DEAD_LETTER, one.dead_letter, [one]) for one in letters))
+    numbers = [one.dead_letter for one in letters]
+    done = world.do("ReprocessDeadLetter", items=numbers)["items"]
+    assert [(one["item"], one["state"], one["attempts"]) for one in done] == [(one, "OPEN", 1) for one in numbers]
+    assert world.refused("ReprocessDeadLetter", items=[*numbers, "DL-1"]) == (400, ["REQUEST_INVALID"])
+
+
+@pytest.mark.rule("PLT-059", "MEM-093", "MEM-094")
+def test_messages_of_a_record_are_processed_oldest_first_in_whatever_order_they_are_named(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    amendment = {"member_record": "MR-1", "kinds": ["GENERAL"]}
+    for number, day in enumerate(("2025-02-01", "2025-03-01"), start=1):
+        amounts = [{"coverage": "LIFE", "annual_amount": f"{number}200.00"}]
+        world.do("ApplyAmendment", transaction_id=f"A-{number}", effective_date=day, amounts=amounts, **amendment)
+    world.member(policy, "MR-1")
+    numbers = ["DL-00000003", "DL-00000002", "DL-00000001"]
+    # The first cannot be processed as long as the third waits behind it; the others have to wait.
+    found = world.do("ReprocessDeadLetter", items=numbers)["items"]
+    assert [(one["item"], one["state"], one["attempts"]) for one in found] == [
+        ("DL-00000001", "OPEN", 1), ("DL-00000002", "WAITING", 0), ("DL-00000003", "WAITING", 0),
+    ]  # fmt: skip
+    [waiting] = world.do("ReprocessDeadLetter", items=["DL-00000003"])["items"]
+    assert (waiting["state"], waiting["attempts"]) == ("WAITING", 0)
+    world.do("DiscardDeadLetter", item="DL-00000001", reason="Sent too early", roles=("SUP",))
+    world.do("DiscardDeadLetter", item="DL-00000002", reason="Sent too early", roles=("SUP",))
+    assert world.query(LETTER, n="DL-00000003", roles=("SUP",))["deadLetter"] == {"state": "RESOLVED"}
     assert world.query(ANYB, m="MR-1")["memberRecord"]["state"] == "FUTURE"
