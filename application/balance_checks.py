@@ -2,8 +2,9 @@
 
 decision: a query changes nothing, so it tells the finding as a command of the service itself, once an account and day.
 
-The totals of an account are kept with every event; they must be what its invoices, payments and members give. A query
-that finds another sum gives no figure, and the finding becomes a task, which closes when the figures agree again.
+The totals of an account are kept with every event. A query that finds that they contradict one another gives no figure
+(`domain.balances.balances.contradictions`), and the finding becomes a task, which closes when they agree again with
+what invoices, payments and members of the account give.
 """
 
 from __future__ import annotations

@@ -9,9 +9,15 @@ import strawberry
 
 from api.graphql.context import Context
 from api.graphql.scalars import Money, Position, money
-from application.register import AccountSums
 from domain.accounts.bill_type import AllocationMode, BillType
-from domain.balances.balances import Buckets, account_balance, account_balance_with_anyb, due_and_unpaid, member_balance
+from domain.balances.balances import (
+    Buckets,
+    account_balance,
+    account_balance_with_anyb,
+    contradictions,
+    due_and_unpaid,
+    member_balance,
+)
 from domain.errors import refuse
 from domain.payments.classification import AccountKind, account_kind
 from projections.register.reads import account_rows
@@ -43,14 +49,6 @@ async def account_row(context: Context, account: str) -> dict[str, Any]:
     return row
 
 
-def require_consistent(context: Context, account: str) -> None:
-    """Raises DATA_INCOMPLETE when the account's totals are not what its parts give; somebody is told (INV-243)."""
-    differing = context.port(AccountSums).differing(account)
-    if differing:
-        context.incomplete.add(account)
-        raise refuse("DATA_INCOMPLETE", "the stored figures do not fit together", entity=account, figures=differing)
-
-
 def kind_of(row: dict[str, Any]) -> AccountKind | None:
     """The account kind of a row; None before it has a bill type."""
     if row["bill_type"] is None:
@@ -67,10 +65,22 @@ def figures_of(row: dict[str, Any]) -> tuple[int, int]:
     return due, due - buckets.unapplied if kind is None else account_balance(kind, due, buckets)
 
 
-def balances_of(row: dict[str, Any]) -> AccountBalances:
-    """The balances of a row of the register."""
+def balances_of(context: Context, row: dict[str, Any]) -> AccountBalances:
+    """The balances of a row of the register. Refuses DATA_INCOMPLETE, and has somebody told, when its figures do not
+    fit together (INV-243)."""
     currency = row["currency"]
     buckets = Buckets(row["unapplied"], row["member_unapplied"], row["member_overpayment"])
+    wrong = contradictions(
+        remaining_due=row["remaining_due"],
+        open_credit=row["open_credit"],
+        total_billed=row["total_billed"],
+        total_paid=row["total_paid"],
+        written_off=row["written_off"],
+        buckets=buckets,
+    )
+    if wrong:
+        context.incomplete.add(row["account"])
+        raise refuse("DATA_INCOMPLETE", "the stored figures do not fit together", entity=row["account"], figures=wrong)
     due, balance = figures_of(row)
     return AccountBalances(
         due_and_unpaid=money(due, currency),

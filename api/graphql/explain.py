@@ -11,7 +11,7 @@ from typing import Any
 import strawberry
 
 from api.graphql.accounts import require_account
-from api.graphql.balances import balances_of, require_consistent
+from api.graphql.balances import balances_of
 from api.graphql.context import Context
 from api.graphql.events import Event, event_of
 from api.graphql.guard import read
@@ -167,8 +167,7 @@ class ExplainQueries:
     ) -> BalanceExplanation:
         context: Context = info.context
         number = require_account(context, account)
-        require_consistent(context, number)
-        balances = balances_of(account_rows(context.reads, [number])[number])
+        balances = balances_of(context, account_rows(context.reads, [number])[number])
         invoices, more_invoices = _some(context, OPEN_INVOICES, number)
         payments, more_payments = _some(context, RECORDS_WITH_FREE_MONEY, number)
         return BalanceExplanation(

@@ -235,3 +235,30 @@ def discrepancies(
 def account_from_members(member_balances: Iterable[int], account_level_items: int, unapplied: int) -> int:
     """account_balance from its members: Σ member_balance + items without member − unapplied (BAL-021)."""
     return sum(member_balances) + account_level_items - unapplied
+
+
+def contradictions(
+    *,
+    remaining_due: int,
+    open_credit: int,
+    total_billed: int,
+    total_paid: int,
+    written_off: int,
+    buckets: Buckets,
+) -> list[str]:
+    """Which figures of an account cannot be right, whatever happened on it; nothing: they fit together (BAL-053).
+
+    What is due less the credit left is what was billed less what was paid and written off, since a credit that was used
+    took the same from both sides. Nothing of what is due, credited or kept is below zero.
+    """
+    found = []
+    if remaining_due - open_credit != total_billed - total_paid - written_off:
+        found.append("due_and_unpaid")
+    parts = {
+        "remaining_due": remaining_due,
+        "open_credit": open_credit,
+        "unapplied": buckets.unapplied,
+        "member_unapplied": buckets.member_unapplied,
+        "member_overpayment": buckets.member_overpayment,
+    }
+    return found + [name for name, amount in parts.items() if amount < 0]

@@ -18,6 +18,7 @@ from application.command import CommandRequest, Principal
 from application.dispatch import CommandContext
 from application.log import START, RecordedEvent
 from application.pricing import account_terms
+from application.register import AccountSums
 from domain.accounts.account import ACCOUNT
 from domain.aggregate import Aggregate
 from domain.invoices.invoice import (
@@ -355,6 +356,7 @@ def check_premium(system: System, books: Books, account: str) -> None:
         for invoice, live in books.live.items():
             if live:
                 assert unit.load(INVOICE, invoice).state.runtime_status is books.status[invoice]
+        assert unit.port(AccountSums).differing(account) == []
 
 
 #: Aggregates whose states are stored beside their streams, by kind of stream.

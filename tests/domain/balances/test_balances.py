@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from domain.balances.balances import (
     account_from_members,
     added,
     check_paid_amount,
+    contradictions,
     discrepancies,
     due_and_unpaid,
     due_figures,
@@ -449,3 +451,29 @@ positions = st.lists(
 def test_past_due_never_leaves_the_minimum_due(invoices: list[InvoicePosition], month: int) -> None:
     figures = due_figures(invoices, dt.date(2025, month, 2))
     assert 0 <= figures.past_due <= figures.minimum_due <= sum(one.remaining_due for one in invoices)
+
+
+@pytest.mark.rule("BAL-053")
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({}, []),
+        # An invoice of credits alone, and a credit that was used: less due, less credit.
+        ({"remaining_due": 0, "open_credit": 500, "total_billed": -500, "total_paid": 0, "written_off": 0}, []),
+        ({"remaining_due": 5_000, "open_credit": 0}, []),
+        ({"remaining_due": 6_001}, ["due_and_unpaid"]),
+        ({"total_paid": 0}, ["due_and_unpaid"]),
+        ({"remaining_due": -1, "open_credit": -5_001}, ["remaining_due", "open_credit"]),
+        ({"buckets": Buckets(-1, 0, 7)}, ["unapplied"]),
+    ],
+)
+def test_figures_of_an_account_that_cannot_be_right_are_named(changed: dict[str, Any], wrong: list[str]) -> None:
+    figures: dict[str, Any] = {
+        "remaining_due": 6_000,
+        "open_credit": 1_000,
+        "total_billed": 9_000,
+        "total_paid": 3_500,
+        "written_off": 500,
+        "buckets": Buckets(100, 0, 0),
+    }
+    assert contradictions(**(figures | changed)) == wrong
