@@ -24,7 +24,7 @@ from application.register import Directory, ItemRegister, PendingLetters
 from application.reprocessing import ReprocessingUnit, StillFailingError
 from application.settlement import tell_next_due_date
 from application.setups import load_policy
-from application.tasks import close_tasks, overdue_roll_on
+from application.tasks import close_tasks, overdue_roll_on, raise_task
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated
 from domain.accounts.bill_type import BillType
@@ -56,6 +56,7 @@ from domain.members.requests import (
 from domain.members.rollon import instruct
 from domain.members.rows import rows_of
 from domain.money import AmountFormatError, format_amount, half_up_ratio, parse_amount
+from domain.platform.tasks import TaskType
 from domain.premium.anyb import InvoicedAmount
 from domain.premium.charges import ChargeKey
 from domain.premium.timeline import OPEN_END
@@ -986,21 +987,46 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
         "coverages": command.coverages,
         "out_of_scope": command.classification == "OUT_OF_SCOPE",
     }
+    known = unit.load(MEMBER_RECORD, command.member_record or "").state.receipt(command.transaction_id or "")
     outcome = _of_record(command, unit, TransactionType.WAIVER_ADD, **stated)
-    others: list[dict[str, object]] = []
     if "dead_letter" in outcome.result:
         return outcome  # all or none: the others follow when the message is processed again
     member, _ = load_member(unit, command.member_record)
-    if command.classification == "IN_SCOPE" and _reaches_all_policies(command, unit):
+    if command.classification == "OUT_OF_SCOPE":
+        if known is None:
+            _raise_out_of_scope(unit, member.state, command.transaction_id or "")
+        return Outcome({**outcome.result, "status": "OUT_OF_SCOPE"})
+    others: list[dict[str, object]] = []
+    problems: list[Problem] = []
+    if _reaches_all_policies(command, unit):
         for other in unit.port(Directory).members_of_customer(member.state.customer_number):
-            if other != member.identifier and _waivable(unit, other, command):
-                further = command.model_copy(
-                    update={"member_record": other, "transaction_id": f"{command.transaction_id}/{other}"}
-                )
-                if command.waiver_id is not None:
-                    stated["waiver_id"] = f"{command.waiver_id}/{other}"
+            if other == member.identifier or not _waivable(unit, other, command):
+                continue
+            further = command.model_copy(
+                update={"member_record": other, "transaction_id": f"{command.transaction_id}/{other}"}
+            )
+            if command.waiver_id is not None:
+                stated["waiver_id"] = f"{command.waiver_id}/{other}"
+            try:
                 others.append(dict(_of_record(further, unit, TransactionType.WAIVER_ADD, **stated).result))
+            except Refusal as refusal:
+                problems += [replace(one, entity=one.entity or other) for one in refusal.problems]
+    refuse_if_any(problems)
     return Outcome({**outcome.result, "applied_to": others})
+
+
+def _raise_out_of_scope(unit: UnitOfWork, record: MemberRecord, transaction_id: str) -> None:
+    """A waiver request that is none of billing's ends with a task for a person (PRM-093)."""
+    raise_task(
+        unit,
+        TaskType.WAIVER_OUT_OF_SCOPE,
+        cause=f"waiver:{record.number}/{transaction_id}",
+        subject=record.number,
+        account=record.placements[-1].account,
+        code="OUT_OF_SCOPE",
+        reason="a waiver request was classified as out of scope",
+        links={"transaction": transaction_id},
+    )
 
 
 def _reaches_all_policies(command: ApplyPremiumWaiver, unit: UnitOfWork) -> bool:

@@ -27,6 +27,7 @@ class TaskType(StrEnum):
     REWRITE_DISCARD_FAILED = "REWRITE_DISCARD_FAILED"
     ROLL_ON_OVERDUE = "ROLL_ON_OVERDUE"
     BALANCE_INCOMPLETE = "BALANCE_INCOMPLETE"
+    WAIVER_OUT_OF_SCOPE = "WAIVER_OUT_OF_SCOPE"
 
 
 class Queue(StrEnum):
@@ -62,6 +63,7 @@ KINDS: Final[Mapping[TaskType, TaskKind]] = MappingProxyType(
         TaskType.REWRITE_DISCARD_FAILED: TaskKind(Queue.GENERATION_EXCEPTIONS, Priority.HIGH, "invoice.discard"),
         TaskType.ROLL_ON_OVERDUE: TaskKind(Queue.ROLL_ON_LIST, Priority.MEDIUM, "policytxn.rollon"),
         TaskType.BALANCE_INCOMPLETE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.CRITICAL, "balance.verify"),
+        TaskType.WAIVER_OUT_OF_SCOPE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.MEDIUM, "waiver.manage"),
     }
 )
 

@@ -201,7 +201,11 @@ def test_a_waiver_reaches_all_records_of_the_person_unless_it_is_out_of_scope_or
     for member, of in (("MR-1", policy), ("MR-2", policy), ("MR-3", other)):
         world.member(of, member, customer="P-1")
     head = len(statuses(world, "MR-1"))
-    waive(world, "MR-1", "2025-02-01", classification="OUT_OF_SCOPE")
+    for _ in range(2):  # delivered twice, one task
+        strange = waive(world, "MR-1", "2025-02-01", transaction_id="W-0", classification="OUT_OF_SCOPE")
+        assert (strange["status"], strange["premium_version"]) == ("OUT_OF_SCOPE", None)
+    tasks = world.query("{ tasks { nodes { type subject account } } }")["tasks"]["nodes"]
+    assert tasks == [{"type": "WAIVER_OUT_OF_SCOPE", "subject": "MR-1", "account": account}]
     assert len(statuses(world, "MR-1")) == head
     alone = waive(world, "MR-1", "2025-02-01", apply_to_all_policies=False, end_date="2025-03-01")
     assert alone["applied_to"] == []
@@ -212,6 +216,9 @@ def test_a_waiver_reaches_all_records_of_the_person_unless_it_is_out_of_scope_or
     waive(world, "MR-2", "2025-01-01", transaction_id="W-4", apply_to_all_policies=False, end_date="2025-02-01")
     # All or none: one of the two records has a waiver on these days already, so neither is waived.
     assert unwaivable(world, "MR-1", "2025-01-01", end_date="2025-02-01") == ["WAIVER_OVERLAP"]
+    whole = {"transaction_id": "W-5", "member_record": "MR-1", "effective_date": "2025-01-01", "source": "CLAIMS"}
+    told_of = world.send("ApplyPremiumWaiver", **whole, end_date="2025-02-01").json()["problems"]
+    assert [one["entity"] for one in told_of] == ["MR-2"]
     assert net(world, "MR-1", account, "2025-01-01", "2025-01-31") == ["100.00"]
 
 
