@@ -203,6 +203,7 @@ WAIVER_EXPIRATION: Final = JobDefinition(
     starts=Starts.DAILY,
     starts_at=dt.time(0, 30),
     start_parameter="premium.waiver_expiration_job_time",
+    on_failure="RecordWaiverExpirationFailure",
 )
 
 PAYROLL_HORIZON: Final = JobDefinition(
@@ -624,7 +625,7 @@ def _principal(definition: JobDefinition, run: StoredRun | None = None) -> Princ
     """Who issues a job's commands (PLT-029); the session names the run and the number it is worked on under."""
     name = f"job:{definition.type.name}"
     session = f"{run.progress.run_id}:{run.fence}" if run is not None and run.fence else None
-    privileges, roles = frozenset({definition.privilege}), frozenset({Role.SYSTEM.value})
+    privileges, roles = frozenset({definition.privilege, SYSTEM_PRIVILEGE}), frozenset({Role.SYSTEM.value})
     return Principal("JOB", name, "jobs", privileges, roles=roles, session=session)
 
 

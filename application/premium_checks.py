@@ -17,14 +17,18 @@ from application.invoices import check, discard, issue, open_process
 from application.members import facts_of, load_member, publish, validation_of
 from application.register import Directory, ItemRegister, Placements
 from application.setups import load_policy
+from application.tasks import close_tasks, raise_task
 from application.unit_of_work import UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, PeriodStatus, period_of
 from domain.accounts.bill_type import AllocationMode
 from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.invoices.invoice import INVOICE, GenerationSource, InvoiceRegenerated, check_discardable
 from domain.members.record import MEMBER_RECORD
+from domain.members.waiver_expiration import ASKED_AFTER, WAIVER_EXPIRATION, WaiverExpirationFailed, failures_on
 from domain.members.waivers import expire_waivers
 from domain.money import format_amount
+from domain.platform.privileges import SYSTEM_PRIVILEGE
+from domain.platform.tasks import TaskType
 from domain.premium.timeline import OPEN_END
 from domain.premium.validation import Discrepancy
 
@@ -77,6 +81,22 @@ class ExpirePremiumWaivers(Command):
 
     members: _MEMBERS = ()
     account: Identifier | None = None
+
+
+@command(
+    privilege=SYSTEM_PRIVILEGE,
+    room="04",
+    summary="Record that the end of an account's waivers could not be recorded",
+    rules=("PRM-095",),
+    refusals=("BILLING_ACCOUNT_NOT_FOUND",),
+    example={"account": "LB000000018", "code": "INTERNAL_ERROR", "detail": "a technical failure"},
+)
+class RecordWaiverExpirationFailure(Command):
+    """What the daily job sends after it failed; from the third day in a row on a task waits for somebody."""
+
+    account: Identifier
+    code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+    detail: Annotated[str, Field(max_length=500)] = ""
 
 
 @command(
@@ -217,6 +237,7 @@ def validate_modal_amounts(command: ValidateModalAmounts, unit: UnitOfWork) -> O
 @handles(ExpirePremiumWaivers)
 def expire_premium_waivers(command: ExpirePremiumWaivers, unit: UnitOfWork) -> Outcome:
     numbers = set(command.members)
+    account = None
     if command.account is not None:
         account = unit.port(Directory).resolve_account(command.account)
         if account is None:
@@ -231,7 +252,41 @@ def expire_premium_waivers(command: ExpirePremiumWaivers, unit: UnitOfWork) -> O
         if events:
             unit.append(MEMBER_RECORD, number, events)
             ended[number] = [one.waiver_id for one in events]
+    if account is not None:
+        close_tasks(unit, _failed_expiration(account), "the waivers' end was recorded")
     return Outcome({"ended": ended})
+
+
+@handles(RecordWaiverExpirationFailure)
+def record_waiver_expiration_failure(command: RecordWaiverExpirationFailure, unit: UnitOfWork) -> Outcome:
+    account = unit.port(Directory).resolve_account(command.account)
+    if account is None:
+        raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer="/account")
+    unit.lock(f"account:{account}")
+    day = unit.today()
+    failures = failures_on(unit.load(WAIVER_EXPIRATION, account).state, day)
+    task = None
+    if failures >= ASKED_AFTER:
+        task = raise_task(
+            unit,
+            TaskType.WAIVER_EXPIRATION_FAILED,
+            cause=_failed_expiration(account),
+            subject=account,
+            account=account,
+            code=command.code,
+            reason=f"The end of waivers could not be recorded on {failures} days: {command.detail or command.code}",
+            links={"account": account, "failures": str(failures)},
+        )
+    failed = WaiverExpirationFailed(
+        account=account, day=day, failures=failures, code=command.code, detail=command.detail, task=task
+    )
+    unit.append(WAIVER_EXPIRATION, account, [failed])
+    return Outcome({"account": account, "failures": failures, "task": task})
+
+
+def _failed_expiration(account: str) -> str:
+    """The cause of the task that waits while the end of an account's waivers cannot be recorded."""
+    return f"WAIVER_EXPIRATION_FAILED {account}"
 
 
 @handles(CleanUpMemberInvoices)

@@ -26,6 +26,7 @@ class TaskType(StrEnum):
     GENERATION_FAILED = "GENERATION_FAILED"
     REWRITE_DISCARD_FAILED = "REWRITE_DISCARD_FAILED"
     ROLL_ON_OVERDUE = "ROLL_ON_OVERDUE"
+    WAIVER_EXPIRATION_FAILED = "WAIVER_EXPIRATION_FAILED"
     BALANCE_INCOMPLETE = "BALANCE_INCOMPLETE"
     WAIVER_OUT_OF_SCOPE = "WAIVER_OUT_OF_SCOPE"
 
@@ -35,6 +36,7 @@ class Queue(StrEnum):
 
     GENERATION_EXCEPTIONS = "GENERATION_EXCEPTIONS"
     ROLL_ON_LIST = "ROLL_ON_LIST"
+    FAILED_OPERATIONS = "FAILED_OPERATIONS"
     BILLING_EXCEPTIONS = "BILLING_EXCEPTIONS"
 
 
@@ -62,6 +64,7 @@ KINDS: Final[Mapping[TaskType, TaskKind]] = MappingProxyType(
         TaskType.GENERATION_FAILED: TaskKind(Queue.GENERATION_EXCEPTIONS, Priority.HIGH, "invoice.generate"),
         TaskType.REWRITE_DISCARD_FAILED: TaskKind(Queue.GENERATION_EXCEPTIONS, Priority.HIGH, "invoice.discard"),
         TaskType.ROLL_ON_OVERDUE: TaskKind(Queue.ROLL_ON_LIST, Priority.MEDIUM, "policytxn.rollon"),
+        TaskType.WAIVER_EXPIRATION_FAILED: TaskKind(Queue.FAILED_OPERATIONS, Priority.MEDIUM, "waiver.manage"),
         TaskType.BALANCE_INCOMPLETE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.CRITICAL, "balance.verify"),
         TaskType.WAIVER_OUT_OF_SCOPE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.MEDIUM, "waiver.manage"),
     }

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from application import rewrites
+from application import premium_checks, rewrites
 from domain.errors import refuse
 from domain.invoices.invoice import Invoice
+from domain.members.waiver_expiration import WaiverExpirationFailed
 from domain.platform.tasks import TaskCancelled, TaskRaised, TaskReminded
 from tests.scenarios.billing import amend
 from tests.scenarios.conftest import World
@@ -173,6 +174,35 @@ def test_the_days_of_a_roll_on_are_those_of_the_parameter(world: World) -> None:
     assert run_job(world, "RollOnAgeing")["skipped"] == {"NOT_OVERDUE": 1}
     world.on("2025-04-03", hour=23)
     assert run_job(world, "RollOnAgeing")["done"] == 1
+
+
+def test_waivers_whose_end_cannot_be_recorded_on_three_days_in_a_row_are_a_task(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+
+    def failing(*_: Any) -> Any:
+        raise RuntimeError
+
+    mended = premium_checks.expire_waivers
+    monkeypatch.setattr(premium_checks, "expire_waivers", failing)
+    seen = []
+    # On the 3rd it is not tried; twice on the 5th is one day.
+    for day, runs in ((1, 1), (2, 1), (4, 1), (5, 2), (6, 1), (7, 1)):
+        world.on(f"2025-02-0{day}")
+        for _ in range(runs):
+            assert run_job(world, "WaiverExpiration")["failed"] == 1
+        seen.append((world.events(WaiverExpirationFailed)[-1].failures, len(tasks(world))))
+    assert seen == [(1, 0), (2, 0), (1, 0), (2, 0), (3, 1), (4, 1)]
+    [task] = tasks(world)
+    assert (task["type"], task["queue"], task["subject"]) == ("WAIVER_EXPIRATION_FAILED", "FAILED_OPERATIONS", account)
+    assert task["reason"] == ("The end of waivers could not be recorded on 3 days: a technical failure: RuntimeError")
+    monkeypatch.setattr(premium_checks, "expire_waivers", mended)
+    run_job(world, "WaiverExpiration")
+    assert tasks(world) == []
+    world.verify()
 
 
 @pytest.mark.rule("PLT-062", "PLT-068", "PLT-069")

@@ -82,6 +82,7 @@ NOT_LIVED = frozenset(
         "TaskReassigned",
         "TaskReminded",
         "TaskReturned",
+        "WaiverExpirationFailed",
     }
 )
 
