@@ -23,6 +23,7 @@ from tests.scenarios.billing import (
     statement,
 )
 from tests.scenarios.conftest import World
+from tests.scenarios.jobs import run_job
 
 
 @pytest.mark.rule("INV-003", "INV-051", "PRM-126")
@@ -229,3 +230,38 @@ def test_a_replay_does_not_ask_what_is_set_today(world: World) -> None:
     world.verify()
     assert standing(world, account) == shown
     assert statement(world, january).total_due == -5000  # as it was issued, before the money was used
+
+
+@pytest.mark.rule("INV-160")
+def test_an_invoice_hold_stops_every_way_to_an_invoice_from_its_first_day_to_its_last(world: World) -> None:
+    world.on("2025-01-17")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    january = generate(world, account)
+    discard(world, january)
+    other = world.account(world.sponsor("C-2"), in_single_bill_setup=True)  # never invoiced: the job's next
+    second = world.policy("C-2", "MP-2")
+    world.setup(second, other)
+    world.member(second, "MR-2")
+    days = {"effective_date": "2025-01-20", "expiration_date": "2025-01-22"}
+    for held in (account, other):
+        world.do("CreateHold", account=held, type="INVOICE", reason="Disputed", **days)
+    tags = "query ($a: String!) { billingAccount(number: $a) { tags } }"
+
+    def on_hold() -> bool:
+        return "Invoice On Hold" in world.query(tags, a=account)["billingAccount"]["tags"]
+
+    assert not on_hold()  # not before its first day
+    for day in ("2025-01-20", "2025-01-21"):
+        world.on(day)
+        head = world.head()
+        assert world.refused("GenerateInvoice", account=account, confirmed=True)[1] == ["HOLD_ACTIVE"]
+        assert world.refused("RegenerateInvoice", invoice=january, confirmed=True)[1] == ["HOLD_ACTIVE"]
+        assert run_job(world, accounts=[other])["skipped"] == {"HOLD_ACTIVE": 1}
+        assert (on_hold(), world.head()) == (True, head)
+    world.on("2025-01-22")  # the day it expires
+    assert not on_hold()
+    again = regenerate(world, january)
+    assert standing(world, account)[again] == ("ISSUED", "100.00")
+    assert run_job(world, accounts=[other])["skipped"] == {}
+    assert len(standing(world, other)) == 2  # January and February, both due by now
