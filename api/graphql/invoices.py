@@ -449,7 +449,9 @@ def _searched(text: str | None) -> str | None:
 
 def item_of_row(row: dict[str, Any], currency: str) -> InvoiceItem:
     """The line of a row of the register with its terms."""
-    settled = row["paid"] + row["offset_amount"] + row["written_off"]
+    # A credit is used up by what it was set against, a charge is covered by it (BAL-002, BAL-003).
+    offset = row["offset_amount"] if row["billed"] > 0 else -row["offset_amount"]
+    settled = row["paid"] + offset + row["written_off"]
     return InvoiceItem(
         invoice=row["invoice"],
         line=row["line"],

@@ -109,7 +109,9 @@ MEMBER_BALANCES: Final = Listing(
              union select account, member from {member_anyb} where account = %(account)s) as listed
       join {account} as account on account.account = listed.account
       left join lateral (select sum(i.billed)::bigint as billed, sum(i.paid)::bigint as paid,
-                                sum(i.billed - i.paid - i.offset_amount - i.written_off)::bigint as due
+                                sum(i.billed - i.paid - i.written_off
+                                    - case when i.billed > 0 then i.offset_amount else -i.offset_amount end
+                                )::bigint as due
                            from {item} as i join {invoice} as v on v.invoice = i.invoice and v.live
                           where i.member = listed.member and v.account = listed.account) as due on true
       left join {member_anyb} as anyb on anyb.account = listed.account and anyb.member = listed.member

@@ -259,3 +259,36 @@ def test_nothing_is_freed_for_a_member_who_waits_for_a_roll_on(world: World) -> 
     generate(world, account)
     assert (paid_on(world, account, january), unapplied(world, account)) == ([5000], 5000)
     world.check(account)
+
+
+@pytest.mark.rule("BAL-003", "BAL-020", "BAL-021", "BAL-E14")
+@pytest.mark.parametrize(("paid", "due"), [("100.00", "100.00"), ("50.00", "110.00"), (None, "160.00")])
+def test_a_credit_that_was_set_off_leaves_nothing_on_its_line_and_is_counted_once_by_member(
+    world: World, paid: str | None, due: str
+) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy)
+    consuming(world, False)
+    january = generate(world, account)
+    if paid is not None:
+        pay(world, account, paid, "1")
+    amend_for(world, "MR-1", "2025-01-01", "2025-02-01", "720.00", "1200.00")
+    february = generate(world, account)
+    query = """query ($account: String!, $invoice: String!) {
+      accountBalances(account: $account) { dueAndUnpaid { amount } }
+      memberBalances(account: $account) { nodes { dueAndUnpaid { amount } memberBalance { amount } } }
+      invoice(number: $invoice) { items { nodes { amount { amount } offset { amount } remainingDue { amount } } } } }"""
+    found = world.query(query, account=account, invoice=february)
+    assert found["accountBalances"]["dueAndUnpaid"]["amount"] == due
+    assert found["memberBalances"]["nodes"] == [{"dueAndUnpaid": {"amount": due}, "memberBalance": {"amount": due}}]
+    lines = {
+        one["amount"]["amount"]: (one["offset"]["amount"], one["remainingDue"]["amount"])
+        for one in found["invoice"]["items"]["nodes"]
+    }
+    assert lines == {"100.00": ("0.00", "100.00"), "-40.00": ("40.00", "0.00")}
+    discard(world, january)  # the credit is open again
+    found = world.query(query, account=account, invoice=february)
+    credit = next(one for one in found["invoice"]["items"]["nodes"] if one["amount"]["amount"] == "-40.00")
+    assert (credit["offset"]["amount"], credit["remainingDue"]["amount"]) == ("0.00", "-40.00")
+    assert found["memberBalances"]["nodes"][0]["dueAndUnpaid"] == found["accountBalances"]["dueAndUnpaid"]
