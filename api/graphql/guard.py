@@ -37,6 +37,8 @@ _NUMBERED: Final = {
     "masterPolicy": "master_policy",
     "task": "task",
 }
+#: Numbers that fields take in any case.
+_UPPER: Final = frozenset({"invoice", "payment"})
 #: Root fields that themselves leave out what is not visible, also when the object they start from is not.
 _PARTIAL: Final = frozenset({"installmentSchedule", "installmentPurchases", "tasks", "consolidatedBilling"})
 #: Root fields that show nothing of any customer.
@@ -72,6 +74,8 @@ class InScope(BasePermission):
         named = {kind: kwargs[name] for name, kind in _ARGUMENTS.items() if isinstance(kwargs.get(name), str)}
         if info.field_name in _NUMBERED:
             named[_NUMBERED[info.field_name]] = kwargs["number"]
+        for kind in _UPPER & named.keys():
+            named[kind] = named[kind].strip().upper()
         refuse_if_any(outside(reading(info.context), scope, named))
         return True
 

@@ -67,6 +67,7 @@ def test_a_payment_partly_in_the_scope_shows_its_own_part_and_one_line_of_other_
         "records": [{"account": first, "amount": {"amount": "650.00"}}],
         "otherAccounts": {"amount": "350.00", "currency": "USD"},
     }
+    assert seen(world, _PAYMENT, "L-1", p=f" {both.lower()} ")["payment"] == shown
     listed = seen(world, _PAYMENTS, "L-1", a=first)["payments"]["nodes"]
     assert {one["payment"]: (one["amount"]["amount"], one["otherAccounts"]) for one in listed} == {
         both: ("650.00", {"amount": "350.00"}), own: ("1000.00", None),
