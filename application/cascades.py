@@ -12,7 +12,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -76,6 +76,15 @@ RESULTS_TOLD: Final = 1_000
 AT_ONCE: Final = "premium.cascade_at_once"
 
 _T = TransactionType
+#: What a master policy has: what runs through its records (PRM-150), and what is only recorded of it (PRM-008).
+MASTER_TYPES: Final = (
+    _T.CANCELLATION,
+    _T.RESCIND_CANCELLATION,
+    _T.REINSTATEMENT,
+    _T.REWRITE,
+    _T.RENEWAL,
+    _T.AMENDMENT,
+)
 _UNDOING: Final = frozenset({_T.REINSTATEMENT, _T.RESCIND_CANCELLATION})
 _WAITING: Final = Reason("WAITING", "an earlier message of the record waits", "decide the earlier dead letter first")
 
@@ -118,12 +127,13 @@ class ApplyMasterPolicyTransaction(Command):
 
     A policy with few records (parameter `premium.cascade_at_once`) is answered when all of them have their result. For
     a larger one the answer is 202 with `status` RUNNING and an `activity_id`: what becomes of it tells the query
-    `cascadeStatus`, and its progress GET /v1/jobs/{activity_id}.
+    `cascadeStatus`, and its progress GET /v1/jobs/{activity_id}. Renewals and amendments are recorded; premiums
+    come with the transactions of the members.
     """
 
     transaction_id: Identifier
     master_policy: Identifier
-    type: Literal["CANCELLATION", "RESCIND_CANCELLATION", "REINSTATEMENT", "REWRITE", "RENEWAL"]
+    type: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [one.value for one in MASTER_TYPES]})]
     effective_date: dt.date
     transaction_date: dt.date | None = None
     origin: Origin = Origin.POLICY
@@ -192,7 +202,7 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
         return Outcome({**answer, "status": "REPEATED"})
     if state.bill_type is not BillType.LIST_BILL:
         raise refuse("BILL_TYPE_MISMATCH", "only list-bill policies cascade", pointer="/master_policy")
-    kind = TransactionType(command.type)
+    kind = _kind_of(command)
     if kind not in CASCADING:
         recorded = MasterPolicyTransactionRecorded(
             transaction_id=command.transaction_id, type=command.type, effective_date=command.effective_date
@@ -210,6 +220,21 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
     if cascade.members > limit:
         answer["activity_id"] = cascade.identifier
     return Outcome({**answer, "status": CascadeStatus.RUNNING.value})
+
+
+def _kind_of(command: ApplyMasterPolicyTransaction) -> TransactionType:
+    """The type, one of those a master policy has; the others are transactions of its members (PRM-001, PRM-008)."""
+    kind = TransactionType.__members__.get(command.type)
+    if kind is None:
+        raise refuse(
+            "UNKNOWN_TRANSACTION_TYPE",
+            f"{command.type} is not a billing transaction type",
+            pointer="/type",
+            type=command.type,
+        )
+    if kind not in MASTER_TYPES:
+        raise refuse("REQUEST_INVALID", "not a transaction of a master policy", pointer="/type")
+    return kind
 
 
 def _refuse_beside_another(unit: UnitOfWork, policy: MasterPolicy) -> None:

@@ -21,6 +21,7 @@ from tests.scenarios.premiums import (
     record,
     statuses,
     told,
+    versions,
 )
 from tests.scenarios.test_members_screens import history
 from tests.scenarios.test_premium_accounts import split
@@ -271,7 +272,7 @@ def test_a_transaction_needs_a_known_member_in_force_within_the_dates_of_its_pol
     assert world.refused("InstructRollOn", member_record="MR-1", decisions=undecided)[1] == ["NOT_BACKED_OFF"]
 
 
-@pytest.mark.rule("PRM-008", "PRM-112", "PRM-150")
+@pytest.mark.rule("PRM-001", "PRM-008", "PRM-112", "PRM-150")
 def test_what_a_record_without_a_lock_and_a_policy_without_a_cascade_answer(world: World) -> None:
     world.on("2024-12-20")
     _, policy = world.group()
@@ -281,6 +282,8 @@ def test_what_a_record_without_a_lock_and_a_policy_without_a_cascade_answer(worl
     stated = {"master_policy": policy, "effective_date": "2025-06-01"}
     renewed = world.do("ApplyMasterPolicyTransaction", transaction_id="MN-1", type="RENEWAL", **stated)
     assert renewed["status"] == "RECORDED"
+    amended = world.do("ApplyMasterPolicyTransaction", transaction_id="MA-1", type="AMENDMENT", **stated)
+    assert (amended["status"], len(versions(world, "MR-1"))) == ("RECORDED", 1)
     repeated = {**stated, "effective_date": "2025-07-01"}
     conflict = world.refused("ApplyMasterPolicyTransaction", transaction_id="MN-1", type="RENEWAL", **repeated)
     assert conflict[1] == ["IDEMPOTENCY_CONFLICT"]
@@ -290,3 +293,6 @@ def test_what_a_record_without_a_lock_and_a_policy_without_a_cascade_answer(worl
     other = {**stated, "master_policy": selfbill}
     mismatch = world.refused("ApplyMasterPolicyTransaction", transaction_id="MX-2", type="CANCELLATION", **other)
     assert mismatch[1] == ["BILL_TYPE_MISMATCH"]
+    for type_, code in (("ROLL_ON", "UNKNOWN_TRANSACTION_TYPE"), ("PORTABILITY", "REQUEST_INVALID")):
+        strange = world.refused("ApplyMasterPolicyTransaction", transaction_id="MX-3", type=type_, **stated)
+        assert strange[1] == [code]
