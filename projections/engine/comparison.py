@@ -4,13 +4,16 @@ First by account: the number of rows and a hash over them, table by table (PLT-1
 asked, row by row, naming the keys. Rows are compared in PostgreSQL's text form: equal means equal byte for byte, not
 equal after rounding or folding of case.
 
-The functions only read. They run on a connection in one repeatable-read transaction, which has no transaction number of
-its own and so does not hold up the readers of the log, however long it takes.
+The functions only read. They run on connections in repeatable-read transactions of one snapshot, which have no
+transaction numbers of their own and so do not hold up the readers of the log, however long it takes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, Final
 
 from psycopg.rows import tuple_row
@@ -71,13 +74,25 @@ class Comparison:
 
 
 def compare(
-    connection: Connection, projection: Projection, live: Generation, rebuilt: Generation, *, every_row: bool
+    connections: Sequence[Connection], projection: Projection, live: Generation, rebuilt: Generation, *, every_row: bool
 ) -> Comparison:
-    """Compare all tables; rows one by one only where the hashes differ, or with `every_row` in any case."""
-    return Comparison(
-        rebuilt.highest,
-        tuple(_compare(connection, table, live.schema, rebuilt.schema, every_row) for table in projection.tables),
-    )
+    """Compare all tables; rows one by one only where the hashes differ, or with `every_row` in any case.
+
+    The connections see one snapshot; as many tables are compared at a time as there are connections.
+    """
+    free: SimpleQueue[Connection] = SimpleQueue()
+    for connection in connections:
+        free.put(connection)
+
+    def compared(table: Table) -> TableComparison:
+        connection = free.get()
+        try:
+            return _compare(connection, table, live.schema, rebuilt.schema, every_row)
+        finally:
+            free.put(connection)
+
+    with ThreadPoolExecutor(len(connections), "projection-comparison") as workers:
+        return Comparison(rebuilt.highest, tuple(workers.map(compared, projection.tables)))
 
 
 def _compare(connection: Connection, table: Table, live: str, rebuilt: str, every_row: bool) -> TableComparison:

@@ -20,19 +20,21 @@ from projections.engine.writer import GenerationWriter
 
 #: Seconds a batch should take at most: as long as its transaction is open, the settled horizon of the log stands still.
 LONGEST_BATCH = 0.5
-#: Events read at once at the beginning, and at least.
+#: Events read at once at the beginning, unless told otherwise, and at least.
 SHORT_BATCH = 1_000
 
 
 class Feeding:
     """Feeds writers round by round, in batches of at most `most` events that adapt to the time they take."""
 
-    def __init__(self, reader: LogReader, most: int, *, background: Executor | None = None) -> None:
+    def __init__(
+        self, reader: LogReader, most: int, *, first: int = SHORT_BATCH, background: Executor | None = None
+    ) -> None:
         self._reader = reader
         self._most = most
         self._background = background
         self._ahead: tuple[LogPosition, Future[Sequence[RecordedEvent]]] | None = None
-        self._limit = min(most, SHORT_BATCH)
+        self._limit = min(most, first)
         #: Whether every read of the last round came to the end of what there was to read.
         self.at_the_end = False
 

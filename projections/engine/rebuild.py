@@ -31,6 +31,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import psycopg
+from psycopg import sql
 
 from application.log import START, LogPosition, LogReader
 from domain.errors import refuse
@@ -49,6 +50,8 @@ _logger = logging.getLogger(__name__)
 
 #: Events read at once at most. The larger, the more changes of one row become one write; the memory grows with it.
 MOST_EVENTS: Final = 25_000
+#: Events read at once at the beginning.
+FIRST_EVENTS: Final = 5_000
 #: Rows kept in memory from batch to batch, of all projections together; about a kilobyte each.
 CACHED_ROWS: Final = 500_000
 #: Bytes up to which an index is built in the ordinary way, in a moment; larger ones hold up nobody.
@@ -122,7 +125,7 @@ Stopping = Callable[[], bool]
 class Rebuilder:
     """Builds, compares and switches generations of the projections of a set.
 
-    `connections` opens connections, one a projection and four more at a time: a pool must have that many to give.
+    `connections` opens connections, one a projection and five more at a time: a pool must have that many to give.
     """
 
     def __init__(
@@ -268,7 +271,7 @@ class _Run:
         self._log = log
         self._reader = log.settled()
         self._most = most
-        self._feeding = Feeding(self._reader, most, background=reading)
+        self._feeding = Feeding(self._reader, most, first=FIRST_EVENTS, background=reading)
         self._progress = progress
         self._stopping = stopping or _never
         self._started = time.monotonic()
@@ -398,16 +401,25 @@ class _Run:
     def _compare(self, writer: GenerationWriter, live: Generation, *, every_row: bool) -> Comparison | None:
         """Compare on a snapshot in which both generations have seen the same events; None if the new one failed."""
         self._catch_up([writer], "reading", self._bounds)
-        with dedicated(self._connections) as snapshot, snapshot.transaction():
-            snapshot.execute("set transaction isolation level repeatable read, read only")
-            snapshot.execute("set local enable_hashjoin = on")  # here all rows are read
+        with self._reading_all() as snapshot:
             with self._held_still(writer, live) as hold:
                 self._take_last(writer, live, hold)
-                _value(snapshot, "select count(*) from read_models.generation", ())  # takes the snapshot
+                [(name,)] = snapshot.execute("select pg_export_snapshot()").fetchall()
             if writer.failed:
                 return None
             _require_same_place(snapshot, writer.record, live)
-            return compare(snapshot, writer.projection, live, writer.record, every_row=every_row)
+            with self._reading_all() as beside:
+                beside.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(name)))
+                both = (snapshot, beside)
+                return compare(both, writer.projection, live, writer.record, every_row=every_row)
+
+    @contextmanager
+    def _reading_all(self) -> Iterator[Connection]:
+        """A connection in a transaction whose snapshot is taken by its first query, for queries over all rows."""
+        with dedicated(self._connections) as connection, connection.transaction():
+            connection.execute("set transaction isolation level repeatable read, read only")
+            connection.execute("set local enable_hashjoin = on")
+            yield connection
 
     def _switch(self, writer: GenerationWriter, live: Generation | None, reason: str | None) -> Outcome:
         """Put the generation in the place of the live one, in one transaction, at the same or a later position."""
