@@ -10,7 +10,7 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from api.settings import Settings
+from api.settings import Rates, Settings
 from api.wiring import System
 from application.clock import ManualClock
 from domain.members.cascade_run import CascadeEnded, CascadeRecordEnded
@@ -62,7 +62,8 @@ def test_a_cascade_reaches_every_record_once_whatever_is_killed(database_server:
     conninfo = database_server.ensure_database("killed_cascade")
     migrate(conninfo)
     clock = ManualClock(dt.datetime(2025, 1, 1, 12, tzinfo=dt.UTC))
-    with System(Settings(sandbox=True), Database(conninfo), clock) as system:
+    settings = Settings(sandbox=True, rates=Rates(enabled=False))
+    with System(settings, Database(conninfo), clock) as system:
         system.prepare()
         with TestClient(system.app(projecting=False)) as inside:
             world = World(inside, system, clock)
