@@ -61,6 +61,15 @@ class InvoicingSchedule:
     generation_option: str | None = strawberry.field(description="How the day of generation is found.")
     generation_units: int | None = strawberry.field(description="Lead time; null: the calendar's rule.")
     generation_unit: str = strawberry.field(description="The unit of the lead time.")
+    generation_day: int | None = strawberry.field(description="The day of the month of generation, where it has one.")
+    generation_month_offset: int = strawberry.field(description="Months from that day to the due date.")
+    generation_window: int = strawberry.field(description="How long behind that day generation is not late.")
+    generation_window_unit: str = strawberry.field(description="The unit of the window.")
+    generation_retry_count: int = strawberry.field(description="How often a failed generation is tried again.")
+    generation_retry_interval: int = strawberry.field(description="Minutes between two of these attempts.")
+    draft_automation: bool = strawberry.field(description="Whether draft bills are made by themselves.")
+    draft_offset_days: int = strawberry.field(description="Days from the draft to the generation.")
+    advanced_mode: bool = strawberry.field(description="Whether more than frequency and due day may be set.")
     seasonal_billing: bool = strawberry.field(description="Whether there are months without bills.")
     seasonal_gaps: list[int] = strawberry.field(description="Months without bills.")
     version: int = strawberry.field(description="How often it was changed.")
@@ -267,6 +276,15 @@ def schedule_of(state: AccountState) -> InvoicingSchedule | None:
         generation_option=text(schedule.generation_option),
         generation_units=schedule.generation_units,
         generation_unit=str(schedule.generation_unit),
+        generation_day=schedule.generation_day,
+        generation_month_offset=schedule.generation_month_offset,
+        generation_window=schedule.generation_window,
+        generation_window_unit=str(schedule.generation_window_unit),
+        generation_retry_count=schedule.generation_retry_count,
+        generation_retry_interval=schedule.generation_retry_interval,
+        draft_automation=schedule.draft_automation,
+        draft_offset_days=schedule.draft_offset_days,
+        advanced_mode=schedule.advanced_mode,
         seasonal_billing=schedule.seasonal_billing,
         seasonal_gaps=list(state.seasonal_gaps),
         version=state.schedule_version,

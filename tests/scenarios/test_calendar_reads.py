@@ -48,6 +48,23 @@ def test_a_calendar_shows_its_rule_and_the_accounts_with_their_schedules(world: 
         assert [(event["actor"], event["recordedAt"][:10]) for event in assigned] == [("ann", "2025-01-01")]
 
 
+@pytest.mark.rule("CAL-018")
+def test_a_schedule_shows_every_value_it_carries(world: World) -> None:
+    world.calendar()
+    schedule = {
+        "frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [20], "day_offset": 3, "timing": "ARREARS",
+        "due_date_offset": 1, "generation_option": "DAY_OF_MONTH", "generation_day": 28, "generation_month_offset": 2,
+        "generation_units": 4, "generation_unit": "WEEKS", "generation_window": 2, "generation_window_unit": "WEEKS",
+        "advanced_mode": True, "seasonal_billing": True, "seasonal_gaps": [6, 7], "generation_retry_count": 5,
+        "generation_retry_interval": 30, "draft_automation": True, "draft_offset_days": 7,
+    }  # fmt: skip
+    account = world.account(world.sponsor(), schedule=schedule)
+    words = {name: name.split("_")[0] + "".join(one.title() for one in name.split("_")[1:]) for name in schedule}
+    text = '{ invoicingSchedule(account: "%s") { %s } }' % (account, " ".join(words.values()))  # noqa: UP031
+    found, _ = _answer(world, text)
+    assert found["invoicingSchedule"] == {words[name]: value for name, value in schedule.items()}
+
+
 @pytest.mark.rule("CAL-139")
 def test_plan_and_installment_reads_are_refused_one_by_one(world: World) -> None:
     world.calendar()
