@@ -979,6 +979,8 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
     until = command.end_date
     if command.last_waived_day is not None:
         until = command.last_waived_day + dt.timedelta(days=1)
+    if command.end_date not in (None, until):
+        raise refuse("WAIVER_DATES_INVALID", "the last waived day is not the day before the end", pointer="/end_date")
     stated: dict[str, Any] = {
         "waiver_id": command.waiver_id,
         "waiver_source": command.source,

@@ -360,7 +360,7 @@ def _waiver_problems(transaction: PolicyTransaction, found: Circumstances, facts
     if not found.is_in_force(start):
         return [_not_in_force()]
     if end <= start:
-        return [Problem("WAIVER_DATES_INVALID", "the end of a waiver is later than its start", "/until")]
+        return [Problem("WAIVER_DATES_INVALID", "the end of a waiver is later than its start", "/end_date")]
     if any(_shares_coverage(one, transaction.coverages) for one in _running(found.everything, start, end)):
         return [Problem("WAIVER_OVERLAP", "another waiver covers the same coverage on the same days")]
     return []

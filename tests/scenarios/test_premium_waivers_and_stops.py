@@ -160,6 +160,8 @@ def test_a_waiver_is_refused_for_what_is_wrong_with_its_dates(world: World) -> N
     assert unwaivable(world, "MR-1", "2025-04-20") == ["WAIVER_DATE_MISALIGNED"]
     assert unwaivable(world, "MR-1", "2026-01-01") == ["MEMBER_NOT_IN_FORCE"]
     assert unwaivable(world, "MR-1", "2025-06-10", end_date="2025-06-10") == ["WAIVER_DATES_INVALID"]
+    contradiction = {"end_date": "2025-06-20", "last_waived_day": "2025-06-20"}
+    assert unwaivable(world, "MR-1", "2025-06-10", **contradiction) == ["WAIVER_DATES_INVALID"]
     waive(world, "MR-1", "2025-06-10", transaction_id="W-1", last_waived_day="2025-06-30")
     assert unwaivable(world, "MR-1", "2025-06-30") == ["WAIVER_OVERLAP"]
     waive(world, "MR-1", "2025-07-01", transaction_id="W-2", expiration_date="2025-09-01")
