@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -906,6 +907,8 @@ def accept_hub_payment(command: AcceptHubPayment, unit: UnitOfWork) -> Outcome:
     if known.version:
         if known.state.fingerprint != fingerprint:
             raise refuse("IDEMPOTENCY_CONFLICT", "the payment reference was used with another body")
+        if known.state.answer:
+            return Outcome(json.loads(known.state.answer))
         identifiers = unit.port(ItemRegister).records_of_payment(known.state.payment)
         return records_result(known.state.payment, [unit.load(PAYMENT, one) for one in identifiers])
     stated = Stated(command.currency)
@@ -949,14 +952,17 @@ def accept_hub_payment(command: AcceptHubPayment, unit: UnitOfWork) -> Outcome:
         )
         record = unit.append(PAYMENT, record_number, events, effective_date=offer.effective_date)
         written.append(_by_rules(unit, account.state, record, instructions, today))
-    unit.append(
-        HUB_PAYMENT,
-        command.payment_reference,
-        [HubPaymentAccepted(reference=command.payment_reference, payment=number, fingerprint=fingerprint)],
+    outcome = records_result(number, written)
+    accepted = HubPaymentAccepted(
+        reference=command.payment_reference,
+        payment=number,
+        fingerprint=fingerprint,
+        answer=json.dumps(outcome.result),
     )
+    unit.append(HUB_PAYMENT, command.payment_reference, [accepted])
     for record in written:
         settle(unit, record.state.known.account, record.state.items, "PAYMENT_ALLOCATED")
-    return records_result(number, written)
+    return outcome
 
 
 def _resolved(unit: UnitOfWork, named: str | None) -> str | None:

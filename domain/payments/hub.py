@@ -10,11 +10,15 @@ from domain.events import event
 
 @event()
 class HubPaymentAccepted:
-    """A hub payment was accepted under its reference; `fingerprint` identifies its body."""
+    """A hub payment was accepted under its reference; `fingerprint` identifies its body.
+
+    `answer` is what was answered, as JSON; empty in events from before it was kept.
+    """
 
     reference: str
     payment: str
     fingerprint: str
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,13 @@ class HubPayment:
     reference: str = ""
     payment: str = ""
     fingerprint: str = ""
+    answer: str = ""
 
 
 def evolve(state: HubPayment, happened: object) -> HubPayment:
     match happened:
         case HubPaymentAccepted():
-            return HubPayment(happened.reference, happened.payment, happened.fingerprint)
+            return HubPayment(happened.reference, happened.payment, happened.fingerprint, happened.answer)
         case _:
             raise TypeError(f"not an event of a hub reference: {type(happened).__name__}")
 

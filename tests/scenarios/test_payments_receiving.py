@@ -159,3 +159,23 @@ def test_money_that_moved_since_it_was_read_is_a_concurrent_change(billed: tuple
     again = {"record": record["record"], "targets": [_to(invoice, "10.00")], "remainder": "KEEP_UNAPPLIED"}
     response = world.send("AllocatePayment", envelope=seen, **again)
     assert (response.status_code, response.json()["code"]) == (409, "CONCURRENT_CHANGE")
+
+
+@pytest.mark.rule("PAY-026")
+def test_a_reference_sent_again_gets_its_first_answer_whatever_became_of_the_money(
+    billed: tuple[World, str, str],
+) -> None:
+    world, account, invoice = billed
+    request = {
+        "payment_reference": "HUB-1",
+        "amount": "100.00",
+        "currency": "USD",
+        "method": "CASH",
+        "targets": [{"account": account}],
+    }
+    first = world.do("AcceptHubPayment", **request)
+    assert [record["status"] for record in first["records"]] == ["ALLOCATED"]
+    world.do("UnallocatePayment", record=first["payment"], reason="MISAPPLIED")
+    assert standing(world, account) == {invoice: ("ISSUED", "100.00")}
+    assert world.do("AcceptHubPayment", **request) == first
+    assert world.refused("AcceptHubPayment", **{**request, "amount": "99.00"}) == (409, ["IDEMPOTENCY_CONFLICT"])
