@@ -53,6 +53,7 @@ from domain.members.cascade_run import (
 )
 from domain.members.dead_letter import CONFIGURATION_FAILURES, DeadLetterKind, Reason, reasons_of
 from domain.members.decisions import decide
+from domain.members.forms import missing
 from domain.members.record import MEMBER_RECORD, MemberRecord
 from domain.members.requests import TransactionFacts, TransactionRequest
 from domain.platform.privileges import SYSTEM_PRIVILEGE
@@ -85,6 +86,8 @@ MASTER_TYPES: Final = (
     _T.RENEWAL,
     _T.AMENDMENT,
 )
+_Type = Annotated[str, Field(max_length=100, json_schema_extra={"enum": [one.value for one in MASTER_TYPES]})]
+_MANDATORY: Final = ("transaction_id", "master_policy", "type", "effective_date")
 _UNDOING: Final = frozenset({_T.REINSTATEMENT, _T.RESCIND_CANCELLATION})
 _WAITING: Final = Reason("WAITING", "an earlier message of the record waits", "decide the earlier dead letter first")
 
@@ -101,11 +104,12 @@ class RecordPart(Part):
     privilege="policytxn.submit",
     room="04",
     summary="Take a master policy transaction and let it run through the member records",
-    rules=("PRM-008", "PRM-150", "PRM-151", "PRM-152"),
+    rules=("PRM-003", "PRM-008", "PRM-150", "PRM-151", "PRM-152"),
     refusals=(
         "MASTER_POLICY_NOT_FOUND",
         "BILL_TYPE_MISMATCH",
         "TRANSACTION_INCOMPLETE",
+        "UNKNOWN_TRANSACTION_TYPE",
         "REQUEST_INVALID",
         "MEMBER_RECORD_NOT_FOUND",
         "ACTIVITY_IN_PROGRESS",
@@ -131,15 +135,24 @@ class ApplyMasterPolicyTransaction(Command):
     come with the transactions of the members.
     """
 
-    transaction_id: Identifier
-    master_policy: Identifier
-    type: Annotated[str, Field(max_length=100, json_schema_extra={"enum": [one.value for one in MASTER_TYPES]})]
-    effective_date: dt.date
+    transaction_id: Identifier | None = None
+    master_policy: Identifier | None = None
+    type: _Type | None = None
+    effective_date: dt.date | None = None
     transaction_date: dt.date | None = None
     origin: Origin = Origin.POLICY
     reason: ShortText | None = None
     undoes: Identifier | None = None
     records: Annotated[tuple[RecordPart, ...], Field(max_length=10_000)] = ()
+
+
+class StatedMasterTransaction(ApplyMasterPolicyTransaction):
+    """A master policy transaction of which nothing mandatory is missing (PRM-003)."""
+
+    transaction_id: Identifier
+    master_policy: Identifier
+    type: _Type
+    effective_date: dt.date
 
 
 @command(
@@ -189,7 +202,8 @@ class GiveUpCascadeStep(Command):
 
 
 @handles(ApplyMasterPolicyTransaction)
-def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit: UnitOfWork) -> Outcome:
+def apply_master_policy_transaction(sent: ApplyMasterPolicyTransaction, unit: UnitOfWork) -> Outcome:
+    command = _complete(sent)
     unit.lock(f"master_policy:{command.master_policy}")
     policy = load_policy(unit, command.master_policy)
     state = policy.state
@@ -222,7 +236,13 @@ def apply_master_policy_transaction(command: ApplyMasterPolicyTransaction, unit:
     return Outcome({**answer, "status": CascadeStatus.RUNNING.value})
 
 
-def _kind_of(command: ApplyMasterPolicyTransaction) -> TransactionType:
+def _complete(command: ApplyMasterPolicyTransaction) -> StatedMasterTransaction:
+    """The transaction, refused TRANSACTION_INCOMPLETE for each mandatory member it lacks (PRM-003)."""
+    refuse_if_any([missing(name) for name in _MANDATORY if getattr(command, name) is None])
+    return StatedMasterTransaction.model_construct(**dict(command))
+
+
+def _kind_of(command: StatedMasterTransaction) -> TransactionType:
     """The type, one of those a master policy has; the others are transactions of its members (PRM-001, PRM-008)."""
     kind = TransactionType.__members__.get(command.type)
     if kind is None:
@@ -253,7 +273,7 @@ def _refuse_beside_another(unit: UnitOfWork, policy: MasterPolicy) -> None:
         )
 
 
-def _undone_by(command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> RecordedTransaction | None:
+def _undone_by(command: StatedMasterTransaction, policy: MasterPolicy) -> RecordedTransaction | None:
     """The master cancellation that a reinstatement or rescission undoes.
 
     decision: it must fit as for a record alone (PRM-065, PRM-066), else the whole transaction is refused, rather than
@@ -279,7 +299,7 @@ def _undone_by(command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> R
     return undone
 
 
-def _terms_of(unit: UnitOfWork, command: ApplyMasterPolicyTransaction, policy: MasterPolicy) -> dict[str, RecordTerms]:
+def _terms_of(unit: UnitOfWork, command: StatedMasterTransaction, policy: MasterPolicy) -> dict[str, RecordTerms]:
     """What is stated for single records, by number. Refused when the policy has no such record."""
     known = unit.port(Cascades).records_among(policy.number, [part.member_record for part in command.records])
     refuse_if_any(
@@ -299,7 +319,7 @@ def _terms_of(unit: UnitOfWork, command: ApplyMasterPolicyTransaction, policy: M
 
 def _begin(
     unit: UnitOfWork,
-    command: ApplyMasterPolicyTransaction,
+    command: StatedMasterTransaction,
     policy: MasterPolicy,
     undone: RecordedTransaction | None,
     terms: Mapping[str, RecordTerms],
@@ -647,7 +667,7 @@ class ApplyCascadedTransaction(Command):
     """The same of a cascade from before cascades had streams: it holds the whole master transaction."""
 
     member_record: Identifier
-    request: ApplyMasterPolicyTransaction
+    request: StatedMasterTransaction
 
 
 def _apply_cascaded_before(command: ApplyCascadedTransaction, unit: UnitOfWork) -> Outcome:

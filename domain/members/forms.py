@@ -69,6 +69,11 @@ def _missing(name: str, kind: TransactionType | None) -> Problem:
     if name == "amounts" and kind is TransactionType.NEW_BUSINESS:
         return _premium_missing("/amounts")
     name = _NAMES.get(name, name)
+    return missing(name)
+
+
+def missing(name: str) -> Problem:
+    """A mandatory member that the message lacks (PRM-003)."""
     return Problem("TRANSACTION_INCOMPLETE", f"{name} is missing", f"/{name}", params={"field": name})
 
 

@@ -296,3 +296,21 @@ def test_what_a_record_without_a_lock_and_a_policy_without_a_cascade_answer(worl
     for type_, code in (("ROLL_ON", "UNKNOWN_TRANSACTION_TYPE"), ("PORTABILITY", "REQUEST_INVALID")):
         strange = world.refused("ApplyMasterPolicyTransaction", transaction_id="MX-3", type=type_, **stated)
         assert strange[1] == [code]
+
+
+@pytest.mark.rule("PRM-003")
+def test_a_master_policy_transaction_names_every_mandatory_member_it_lacks(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    stated = {"transaction_id": "MN-1", "master_policy": policy, "type": "RENEWAL", "effective_date": "2025-06-01"}
+
+    def lacking(**members: Any) -> list[tuple[str, str, str]]:
+        response = world.send("ApplyMasterPolicyTransaction", **members)
+        assert response.status_code == 422, response.text
+        return [(one["code"], one["pointer"], one["params"]["field"]) for one in response.json()["problems"]]
+
+    assert lacking() == [("TRANSACTION_INCOMPLETE", f"/{name}", name) for name in stated]
+    for left_out in stated:
+        rest = {name: value for name, value in stated.items() if name != left_out}
+        assert lacking(**rest) == [("TRANSACTION_INCOMPLETE", f"/{left_out}", left_out)]
+    assert world.do("ApplyMasterPolicyTransaction", **stated)["status"] == "RECORDED"
