@@ -45,7 +45,10 @@ class ProjectionState:
     failed_position: Position | None = strawberry.field(description="The position it stopped at.")
 
 
-@strawberry.type(description="A query that was answered with personal data, or that showed the lines of an invoice.")
+@strawberry.type(
+    description="A query that was answered with personal data, or that showed the lines of an invoice or a member's"
+    " figures for another system."
+)
 class RecordedQuery:
     position: Position = strawberry.field(description="Its number in the trail.")
     recorded_at: dt.datetime = strawberry.field(description="When it was answered, in UTC.")
@@ -60,7 +63,8 @@ class RecordedQuery:
         " left out."
     )
     classes: list[str] = strawberry.field(
-        description="P2 contact, P3 identity, P4 sensitive; AUDIT: this trail was read. Empty: an invoice was viewed."
+        description="P2 contact, P3 identity, P4 sensitive; AUDIT: this trail was read. Empty: an invoice, or a"
+        " member's figures for another system, were viewed."
     )
     objects: list[str] = strawberry.field(
         description="What was shown, such as `member:MR-1`; empty above 200, then the query and the number tell it."

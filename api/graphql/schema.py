@@ -14,6 +14,7 @@ from api.graphql.explain import ExplainQueries
 from api.graphql.installments import InstallmentQueries
 from api.graphql.invoices import InvoiceQueries
 from api.graphql.ledger import LedgerQueries
+from api.graphql.member_figures import MemberFigureQueries
 from api.graphql.members import MemberQueries
 from api.graphql.operations import OperationQueries
 from api.graphql.paid_to_date import PaidToDateQueries
@@ -34,6 +35,7 @@ QUERIES: tuple[type, ...] = (
     StructureQueries,
     SearchQueries,
     PaidToDateQueries,
+    MemberFigureQueries,
     ExplainQueries,
     LedgerQueries,
     TaskQueries,

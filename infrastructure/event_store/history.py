@@ -7,7 +7,7 @@ as of an instant are for whoever works something out from them.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -143,6 +143,28 @@ class EventHistory:
             line=line,
         )
         return list(rows[0]["transactions"]) if rows else []
+
+    def money_on_lines(
+        self, streams: Sequence[str], types: Sequence[type], lines: Collection[tuple[str, int]]
+    ) -> list[Row]:
+        """What events of these types moved on lines (invoice, line): `type`, its `date`, the line, and the amount.
+
+        The lines are picked where the events lie: one event of a payment of a large group has a thousand of them.
+        """
+        return self._fetch(
+            "select event.type, (payload ->> 'date')::date as date, wanted.invoice, wanted.line, moved.amount"
+            " from event, lateral json_array_elements(payload -> 'lines') as part,"
+            " lateral (select line::int as line, amount::bigint as amount from rows from"
+            " (json_array_elements_text(part -> 'lines'), json_array_elements_text(part -> 'amounts'))"
+            " as pair(line, amount)) as moved, unnest(%(invoices)s::text[], %(lines)s::int[]) as wanted(invoice, line)"
+            " where stream = any(%(streams)s) and type = any(%(types)s)"
+            " and wanted.invoice = part ->> 'invoice' and wanted.line = moved.line"
+            " order by stream, stream_position",
+            streams=list(streams),
+            types=[kind.__name__ for kind in types],
+            invoices=[invoice for invoice, _ in lines],
+            lines=[line for _, line in lines],
+        )
 
     def states(self, aggregate: Aggregate[S], identifiers: Iterable[str]) -> dict[str, Loaded[S]]:
         """The present states of aggregates with one query; those that do not exist are left out."""

@@ -506,6 +506,49 @@ def invoices_by_charge(reads: Reads, account: str, member: str) -> dict[tuple[st
     return found
 
 
+def accounts_of_member(reads: Reads, member: str) -> list[Row]:
+    """The accounts a member was ever placed on or invoiced on, by number."""
+    return reads.fetch(
+        """
+        select a.* from {account} as a
+         where a.account in (select account from {placement} where member = %(member)s
+                             union select v.account from {item} as i join {invoice} as v on v.invoice = i.invoice
+                                    where i.member = %(member)s)
+         order by a.account
+        """,
+        {"member": member},
+    )
+
+
+def lines_of_member(reads: Reads, member: str, accounts: Sequence[str]) -> list[Row]:
+    """The member's net lines on all invoices of the accounts, discarded ones too, in order of issue."""
+    return reads.fetch(
+        """
+        select i.invoice, i.line, i.billed, v.account, v.issue_date, v.due_date, v.live, t.billing_start, t.billing_end
+          from {item} as i join {invoice} as v on v.invoice = i.invoice
+          join {term} as t on t.invoice = i.invoice and t.term = i.term
+         where i.member = %(member)s and v.account = any(%(accounts)s) and i.billed <> 0
+         order by v.position, i.line
+        """,
+        {"member": member, "accounts": list(accounts)},
+    )
+
+
+def records_on_accounts(reads: Reads, accounts: Sequence[str]) -> list[str]:
+    """The payment records of the accounts."""
+    query = "select record from {record} where account = any(%(accounts)s) order by record"
+    return [row["record"] for row in reads.fetch(query, {"accounts": list(accounts)})]
+
+
+def records_with_member_money(reads: Reads, member: str, accounts: Sequence[str]) -> list[Row]:
+    """The payment records of the accounts that keep, or once kept, money of a member."""
+    return reads.fetch(
+        "select record, account from {member_money} where account = any(%(accounts)s) and member = %(member)s"
+        " order by record",
+        {"member": member, "accounts": list(accounts)},
+    )
+
+
 def _grouped(column: str, rows: Iterable[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
