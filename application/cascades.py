@@ -49,6 +49,7 @@ from domain.members.cascade_run import (
     CascadeEnded,
     CascadeRecordEnded,
     CascadeRecordTermsStated,
+    former_id,
     record_id,
 )
 from domain.members.dead_letter import CONFIGURATION_FAILURES, DeadLetterKind, Reason, reasons_of
@@ -132,7 +133,7 @@ class ApplyMasterPolicyTransaction(Command):
     A policy with few records (parameter `premium.cascade_at_once`) is answered when all of them have their result. For
     a larger one the answer is 202 with `status` RUNNING and an `activity_id`: what becomes of it tells the query
     `cascadeStatus`, and its progress GET /v1/jobs/{activity_id}. Renewals and amendments are recorded; premiums
-    come with the transactions of the members.
+    come with the transactions of the members. Sent again, it is answered with what became of it.
     """
 
     transaction_id: Identifier | None = None
@@ -211,9 +212,7 @@ def apply_master_policy_transaction(sent: ApplyMasterPolicyTransaction, unit: Un
     answer: dict[str, object] = {"master_policy": state.number, "transaction_id": command.transaction_id}
     known = next((one for one in state.transactions if one.transaction_id == command.transaction_id), None)
     if known is not None:
-        if (known.type, known.effective_date) != (command.type, command.effective_date):
-            raise refuse("IDEMPOTENCY_CONFLICT", "the id belongs to another transaction", pointer="/transaction_id")
-        return Outcome({**answer, "status": "REPEATED"})
+        return Outcome({**answer, **_repeated(unit, command, state, known)})
     if state.bill_type is not BillType.LIST_BILL:
         raise refuse("BILL_TYPE_MISMATCH", "only list-bill policies cascade", pointer="/master_policy")
     kind = _kind_of(command)
@@ -227,13 +226,66 @@ def apply_master_policy_transaction(sent: ApplyMasterPolicyTransaction, unit: Un
     undone = _undone_by(command, state)
     terms = _terms_of(unit, command, state)
     policy_after, cascade = _begin(unit, command, state, undone, terms)
-    limit = int(str(parameters_in_force(unit, (AT_ONCE,), {}, unit.today())[AT_ONCE]))
-    answer |= {"cascade": cascade.identifier, "members": cascade.members}
     if unit.dry_run:
-        return Outcome({**answer, **_foreseen(unit, policy_after, cascade, terms, limit)})
-    if cascade.members > limit:
-        answer["activity_id"] = cascade.identifier
-    return Outcome({**answer, "status": CascadeStatus.RUNNING.value})
+        answer |= {"cascade": cascade.identifier, "members": cascade.members}
+        return Outcome({**answer, **_foreseen(unit, policy_after, cascade, terms, _at_once(unit))})
+    return Outcome({**answer, **_on_its_way(unit, cascade)})
+
+
+def _at_once(unit: UnitOfWork) -> int:
+    return int(str(parameters_in_force(unit, (AT_ONCE,), {}, unit.today())[AT_ONCE]))
+
+
+def _on_its_way(unit: UnitOfWork, cascade: Cascade) -> dict[str, object]:
+    """A cascade that has begun; the activity is that of a policy with more records than are gone through at once."""
+    activity = {"activity_id": cascade.identifier} if cascade.members > _at_once(unit) else {}
+    return {
+        "cascade": cascade.identifier,
+        "members": cascade.members,
+        **activity,
+        "status": CascadeStatus.RUNNING.value,
+    }
+
+
+def _repeated(
+    unit: UnitOfWork, command: StatedMasterTransaction, policy: MasterPolicy, known: RecordedTransaction
+) -> dict[str, object]:
+    """What became of a transaction that is sent again (PLT-004, PLT-005). Refused IDEMPOTENCY_CONFLICT if it differs.
+
+    decision: like that of a member, it is told as it stands: a cascade on its way as when it began, one that has ended
+    with its counts, a dead letter that was processed meanwhile among those applied.
+    """
+    cascade = Cascade() if known.cascade is None else unit.load(CASCADE, known.cascade).state
+    if not _is_same(unit, command, policy, known, cascade):
+        raise refuse("IDEMPOTENCY_CONFLICT", "the id belongs to another transaction", pointer="/transaction_id")
+    if known.type not in CASCADING:
+        return {"status": "RECORDED"}
+    if known.cascade is None:
+        return _as_it_stands(unit, cascade, former_id(policy.number, known.transaction_id))
+    on_its_way = _on_its_way(unit, cascade)
+    return on_its_way if cascade.is_running else on_its_way | _as_it_stands(unit, cascade, known.cascade)
+
+
+def _is_same(
+    unit: UnitOfWork,
+    command: StatedMasterTransaction,
+    policy: MasterPolicy,
+    known: RecordedTransaction,
+    cascade: Cascade,
+) -> bool:
+    """Whether the transaction states what was recorded of it; what it leaves out was filled in the first time."""
+    if (known.type, known.effective_date) != (command.type, command.effective_date):
+        return False
+    first = cascade.request
+    if first is None:
+        return True
+    if (command.origin, command.reason) != (first.origin, first.reason):
+        return False
+    if command.undoes not in (None, first.undoes) or command.transaction_date not in (None, first.transaction_date):
+        return False
+    terms = {record_id(known.cascade or "", one): own for one, own in _terms_of(unit, command, policy).items()}
+    stored = unit.read_many(CASCADE_RECORD, terms)
+    return all(name in stored and stored[name].state.terms == own for name, own in terms.items())
 
 
 def _complete(command: ApplyMasterPolicyTransaction) -> StatedMasterTransaction:
@@ -567,22 +619,34 @@ def _keep(
 
 def _end(unit: UnitOfWork, cascade: Cascade) -> Outcome:
     """End a cascade all of whose records have had their turn."""
-    found = unit.port(Cascades)
-    counts = found.counts(cascade.identifier)
-    failed = counts[CascadeOutcome.DEAD_LETTERED] + counts[CascadeOutcome.REFUSED]
-    status = CascadeStatus.COMPLETED_WITH_ERRORS if failed else CascadeStatus.COMPLETED
     if cascade.ended is None:
+        counts = unit.port(Cascades).counts(cascade.identifier)
         ended = CascadeEnded(
             cascade=cascade.identifier,
             master_policy=cascade.transaction.master_policy,
             transaction_id=cascade.transaction.transaction_id,
-            status=status,
+            status=_status(counts),
             applied=counts[CascadeOutcome.APPLIED],
             skipped=counts[CascadeOutcome.SKIPPED],
-            dead_lettered=failed,
+            dead_lettered=_failed(counts),
         )
         unit.append(CASCADE, cascade.identifier, [ended])
-    return Outcome(_told(cascade, status, counts, found.results(cascade.identifier, RESULTS_TOLD)))
+    return Outcome(_as_it_stands(unit, cascade, cascade.identifier))
+
+
+def _failed(counts: Mapping[CascadeOutcome, int]) -> int:
+    return counts[CascadeOutcome.DEAD_LETTERED] + counts[CascadeOutcome.REFUSED]
+
+
+def _status(counts: Mapping[CascadeOutcome, int]) -> CascadeStatus:
+    return CascadeStatus.COMPLETED_WITH_ERRORS if _failed(counts) else CascadeStatus.COMPLETED
+
+
+def _as_it_stands(unit: UnitOfWork, cascade: Cascade, identifier: str) -> dict[str, object]:
+    """A cascade all of whose records have had their turn, with their results of now."""
+    found = unit.port(Cascades)
+    counts = found.counts(identifier)
+    return _told(cascade, _status(counts), counts, found.results(identifier, RESULTS_TOLD))
 
 
 def _told(

@@ -185,3 +185,8 @@ CASCADE_RECORD = Aggregate("cascade_record", CascadeRecord, CascadeRecord(), evo
 def record_id(cascade: str, member_record: str) -> str:
     """The identifier of a record in a cascade; a cascade's own has one length, so no two meet."""
     return f"{cascade}/{member_record}"
+
+
+def former_id(master_policy: str, transaction_id: str) -> str:
+    """What identifies a cascade from before cascades had streams of their own."""
+    return f"{master_policy}/{transaction_id}"

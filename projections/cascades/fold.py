@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from application.log import RecordedEvent
 from domain.members.cascade import CascadeStatus
-from domain.members.cascade_run import CascadeBegun, CascadeEnded, CascadeRecordEnded
+from domain.members.cascade_run import CascadeBegun, CascadeEnded, CascadeRecordEnded, former_id
 from domain.products.master_policy import MASTER_POLICY, MasterPolicyCascadeCompleted, MasterPolicyCascadeStarted
 from projections.engine import Column, Index, Mode, Projection, Rows, Table
 
@@ -124,4 +124,4 @@ def _policy(recorded: RecordedEvent) -> str:
 
 
 def _made_of(recorded: RecordedEvent) -> str:
-    return f"{_policy(recorded)}/{recorded.event.transaction_id}"
+    return former_id(_policy(recorded), recorded.event.transaction_id)

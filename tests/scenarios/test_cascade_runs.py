@@ -248,12 +248,36 @@ def test_a_second_transaction_waits_until_the_first_has_reached_all_records(
         )  # fmt: skip
         assert undoing.json()["retryable"]
         # The same transaction again is known; one without effect on records is taken.
-        assert master(world, policy, "MC-1", "CANCELLATION", "2025-06-01").json()["result"]["status"] == "REPEATED"
+        assert begun(world, policy, "MC-1", "CANCELLATION", "2025-06-01") == running
         assert master(world, policy, "RN-1", "RENEWAL", "2026-01-01").json()["result"]["status"] == "RECORDED"
     taken_up(world)
     assert master(world, policy, "MR-X", "RESCIND_CANCELLATION", "2025-06-01", key="rescind").status_code == 202
     world.system.wait_for_background()
     assert [one[:2] for one in results(world, policy, "MR-X")] == [("MR-1", "APPLIED"), ("MR-2", "APPLIED")]
+
+
+@pytest.mark.rule("PLT-005")
+def test_a_transaction_sent_again_under_another_key_tells_what_became_of_it(world: World) -> None:
+    _, policy = policy_of(world, 3)
+    for transaction, day in (("A-2", "2025-09-01"), ("A-1", "2025-08-01")):
+        given("ApplyAmendment", world, "MR-2", day, transaction_id=transaction, amounts=life("1320.00"))
+    in_background(world)
+    first = begun(world, policy, "MC-1", "CANCELLATION", "2025-06-01", reason="LEFT")
+    world.system.wait_for_background()
+    again = begun(world, policy, "MC-1", "CANCELLATION", "2025-06-01", reason="LEFT")
+    assert {name: again[name] for name in ("cascade", "activity_id", "members")} == {
+        name: first[name] for name in ("cascade", "activity_id", "members")
+    }
+    assert (again["status"], again["counts"]) == (
+        "COMPLETED_WITH_ERRORS", {"APPLIED": 2, "SKIPPED": 0, "DEAD_LETTERED": 1, "REFUSED": 0},
+    )  # fmt: skip
+    assert [one["member_record"] for one in again["results"]] == ["MR-1", "MR-2", "MR-3"]
+    head = world.head()
+    stated = [{"member_record": "MR-1", "effective_date": "2025-06-01"}]
+    for other in ({"reason": "DIED"}, {"transaction_date": "2024-01-01"}, {"records": stated}):
+        refused = master(world, policy, "MC-1", "CANCELLATION", "2025-06-01", **{"reason": "LEFT", **other})
+        assert [one["code"] for one in refused.json()["problems"]] == ["IDEMPOTENCY_CONFLICT"]
+    assert world.head() == head
 
 
 @pytest.mark.rule("PRM-004", "PRM-103", "PRM-151")
@@ -558,6 +582,8 @@ def test_a_cascade_from_before_they_were_processes_is_told_reprocessed_and_undon
             MasterPolicyCascadeCompleted(transaction_id="MC-0", status="COMPLETED_WITH_ERRORS", results=found),
         ]),
     )  # fmt: skip
+    repeated = world.do("ApplyMasterPolicyTransaction", **request)
+    assert (repeated["status"], repeated["counts"]["SKIPPED"]) == ("COMPLETED_WITH_ERRORS", 1)
     before = status(world, policy, "MC-0")
     assert (before["status"], before["activityId"], before["deadLettered"]) == ("COMPLETED_WITH_ERRORS", None, 1)
     [done] = world.do("ReprocessDeadLetter", items=["DL-90000001"])["items"]

@@ -38,7 +38,8 @@ def test_a_cancelled_policy_cancels_its_members_and_a_rescission_brings_back_tho
         "ApplyMasterPolicyTransaction", transaction_id="MC-1", master_policy=policy, type="CANCELLATION",
         effective_date="2025-01-16", reason="SPONSOR_LEFT",
     )  # fmt: skip
-    assert again["status"] == "REPEATED"
+    assert again == cancelled
+    assert (again["counts"]["APPLIED"], again["counts"]["SKIPPED"]) == (2, 1)
     rescinded = world.do(
         "ApplyMasterPolicyTransaction", transaction_id="MR-1X", master_policy=policy, type="RESCIND_CANCELLATION",
         effective_date="2025-01-16",
