@@ -1,8 +1,13 @@
-"""Payments: the records of an account, one payment with all its records, where its money lies, what happened to it."""
+"""Payments: the records of an account, one payment with all its records, where its money lies, what happened to it.
+
+decision: the suspense queue lists every record with money in suspense or on no invoice, whether or not an entry was
+opened for it, so that no money is overlooked; its age counts from the payment's transaction date (PAY-084).
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from enum import Enum
 from typing import Any
 
 import strawberry
@@ -16,7 +21,14 @@ from api.graphql.sight import require_all_visible, visible_accounts
 from domain.errors import refuse
 from domain.payments.payment import PAYMENT
 from domain.payments.payment import PaymentRecord as RecordState
-from projections.register.reads import ALLOCATIONS, PAYMENTS, covered_invoices, parts_of_payments, records_of_payment
+from projections.register.reads import (
+    ALLOCATIONS,
+    PAYMENTS,
+    SUSPENSE_QUEUE,
+    covered_invoices,
+    parts_of_payments,
+    records_of_payment,
+)
 
 _DAY = dt.timedelta(days=1)
 
@@ -160,6 +172,36 @@ class Payment:
     )
 
 
+@strawberry.enum(description="Where money without a home lies (PAY-084).")
+class SuspensePlace(Enum):
+    GENERAL_SUSPENSE = strawberry.enum_value("GENERAL_SUSPENSE", description="With the hub, out of all balances.")
+    UNAPPLIED = strawberry.enum_value("UNAPPLIED", description="On the account, on no invoice; its owner is known.")
+
+
+@strawberry.type(description="Money without a home, an entry of the suspense queue (PAY-084 to PAY-086).")
+class SuspenseItem:
+    record: PaymentRecord = strawberry.field(description="The payment record.")
+    place: SuspensePlace = strawberry.field(description="Where the money lies.")
+    amount: Money = strawberry.field(
+        description="What is open now: the suspended amount, else what is unapplied, members' too."
+    )
+    reason: str | None = strawberry.field(description="Why it was suspended, or why it is still unapplied.")
+    receipt_date: dt.date = strawberry.field(description="When the payment was made.")
+    age_days: int = strawberry.field(description="Days since then.")
+
+    @strawberry.field(description="What was said when it was suspended.")
+    async def text(self, info: strawberry.Info) -> str | None:
+        if self.place is not SuspensePlace.GENERAL_SUSPENSE:
+            return None
+        found = (await self.record._state(info.context)).suspension
+        return None if found is None else found.text
+
+    @strawberry.field(description="The reference of its open entry, SUS- and eight digits; null: none was opened.")
+    async def reference(self, info: strawberry.Info) -> str | None:
+        entries = (await self.record._state(info.context)).suspense
+        return entries[-1].reference if entries else None
+
+
 async def _parts_of(context: Context, payment: str) -> list[dict[str, Any]]:
     """The parts of a payment, loaded together with those of the other payments of the answer."""
     found = await context.batched("parts of payments", lambda keys: parts_of_payments(context.reads, keys), payment)
@@ -210,12 +252,28 @@ def payments_of(
     date_to: dt.date | None = None,
 ) -> Connection[PaymentRecord]:
     """A page of an account's records, the newest transaction first. Raises DATE_RANGE_INVALID."""
-    if date_from is not None and date_to is not None and date_from > date_to:
-        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/dateFrom")
+    _require_range(date_from, date_to)
     parameters = {
         "account": account, "status": status, "category": category, "date_from": date_from, "date_to": date_to,
     }  # fmt: skip
     return page(context, PAYMENTS, parameters, first, after, record_of)
+
+
+def _require_range(date_from: dt.date | None, date_to: dt.date | None) -> None:
+    """Raises DATE_RANGE_INVALID."""
+    if date_from is not None and date_to is not None and date_from > date_to:
+        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/dateFrom")
+
+
+def _suspense_item(row: dict[str, Any], today: dt.date) -> SuspenseItem:
+    return SuspenseItem(
+        record=record_of(row),
+        place=SuspensePlace(row["place"]),
+        amount=money(row["open_amount"], row["currency"]),
+        reason=row["reason"],
+        receipt_date=row["transaction_date"],
+        age_days=max((today - row["transaction_date"]).days, 0),
+    )
 
 
 @strawberry.type
@@ -257,3 +315,30 @@ class PaymentQueries:
         return payments_of(
             info.context, account, first, after, status=status, category=category, date_from=date_from, date_to=date_to
         )
+
+    @read(
+        "payment.view",
+        "The suspense queue: payment records with money that is suspended, or on no invoice, the oldest first; all"
+        " criteria hold together.",
+    )
+    def suspense_queue(
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        account: str | None = None,
+        place: SuspensePlace | None = None,
+        reason: str | None = None,
+        date_from: dt.date | None = None,
+        date_to: dt.date | None = None,
+        min_position: Position | None = None,
+        wait_ms: int | None = None,
+    ) -> Connection[SuspenseItem]:
+        _require_range(date_from, date_to)
+        context: Context = info.context
+        today = context.today()
+        parameters = {
+            "account": account, "place": None if place is None else place.value, "reason": reason,
+            "date_from": date_from, "date_to": date_to,
+        }  # fmt: skip
+        return page(context, SUSPENSE_QUEUE, parameters, first, after, lambda row: _suspense_item(row, today))

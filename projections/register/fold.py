@@ -86,7 +86,7 @@ from projections.engine.rows import Rows
 from projections.engine.table import Row
 from projections.register.tables import TABLES
 
-register = Projection("register", version=1, mode=Mode.INLINE, tables=TABLES)
+register = Projection("register", version=2, mode=Mode.INLINE, tables=TABLES)
 
 #: Kinds of movements in a statement's window.
 PAYMENT, ALLOCATED, DISCARDED, WRITTEN_OFF = "PAYMENT", "ALLOCATED", "DISCARDED", "WRITTEN_OFF"
@@ -599,6 +599,7 @@ def _new_record(recorded: RecordedEvent, rows: Rows, status: PaymentStatus | Non
         "refund_locks": 0,
         "status": status.value if status else None,
         "explanation": None,
+        "suspended_for": None,
     }
     rows["record"].put(row)
     return row
@@ -646,6 +647,7 @@ def _take_out(recorded: RecordedEvent, rows: Rows, amount: int) -> Row:
 def payment_suspended(recorded: RecordedEvent, rows: Rows) -> None:
     record = _take_out(recorded, rows, recorded.event.amount)
     record["suspended"] += recorded.event.amount
+    record["suspended_for"] = recorded.event.reason
     record["amount"] -= recorded.event.amount
 
 

@@ -412,6 +412,24 @@ RECORDS_WITH_FREE_MONEY: Final = Listing(
     " and (r.unapplied <> 0 or r.member_unapplied <> 0 or r.member_overpayment <> 0)",
     (("transaction_date", False, "date"), ("record", False, "text")),
 )
+#: Money without a home, the oldest first (PAY-084): what is suspended, and what has an owner but no invoice.
+SUSPENSE_QUEUE: Final = Listing(
+    "suspense queue",
+    """
+    select found.* from (
+        select r.*, a.currency, case when r.suspended <> 0 then 'GENERAL_SUSPENSE' else 'UNAPPLIED' end as place,
+               case when r.suspended <> 0 then r.suspended else r.unapplied + r.member_unapplied end as open_amount,
+               case when r.suspended <> 0 then r.suspended_for else r.explanation end as reason
+          from {record} as r join {account} as a on a.account = r.account
+         where (r.unapplied <> 0 or r.member_unapplied <> 0 or r.suspended <> 0)
+           and (%(account)s::text is null or r.account = %(account)s)
+           and (%(date_from)s::date is null or r.transaction_date >= %(date_from)s)
+           and (%(date_to)s::date is null or r.transaction_date <= %(date_to)s)
+    ) as found
+     where (%(place)s::text is null or place = %(place)s) and (%(reason)s::text is null or reason = %(reason)s)
+    """,
+    (("transaction_date", False, "date"), ("record", False, "text")),
+)
 ALLOCATIONS: Final = Listing(
     "allocations",
     """

@@ -224,7 +224,7 @@ ALLOCATION = Table(
     indexes=(Index(("invoice", "line"), while_building=True),),
 )
 
-#: Payment records with their money by place.
+#: Payment records with their money by place; `suspended_for` is the reason of the last suspension (PAY-101).
 RECORD = Table(
     "record",
     (
@@ -244,9 +244,15 @@ RECORD = Table(
         Column("refund_locks", "integer"),
         Column("status", "text", nullable=True),
         Column("explanation", "text", nullable=True),
+        Column("suspended_for", "text", nullable=True),
     ),
     key=("record",),
-    indexes=(Index(("account", "effective_date"), where="unapplied <> 0"), Index(("payment",)), Index(("account",))),
+    indexes=(
+        Index(("account", "effective_date"), where="unapplied <> 0"),
+        Index(("payment",)),
+        Index(("account",)),
+        Index(("transaction_date", "record"), where="unapplied <> 0 or member_unapplied <> 0 or suspended <> 0"),
+    ),
     account="account",
 )
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.billing import generate
+from tests.scenarios.billing import generate, pay
 from tests.scenarios.conftest import World
+from tests.scenarios.test_scope_of_reads import asked
 
 _LEDGER = """
 query ($account: String) {
@@ -136,3 +137,74 @@ def test_records_of_a_payment_released_and_transferred_again_and_again_keep_ids_
     assert len(records) == 4
     assert amounts == {first: "0.00", second: "0.00", third: "50.00", fourth: "50.00"}
     world.verify()
+
+
+_QUEUE = """
+query ($first: Int!, $after: String, $account: String, $place: SuspensePlace, $reason: String, $from: Date, $to: Date) {
+  suspenseQueue(first: $first, after: $after, account: $account, place: $place, reason: $reason, dateFrom: $from,
+                dateTo: $to) { totalCount pageInfo { hasNextPage endCursor }
+    nodes { place reason text reference receiptDate ageDays amount { amount } record { record account status } } } }
+"""
+
+
+def _queue(world: World, **criteria: Any) -> list[dict[str, Any]]:
+    found = world.query(_QUEUE, **{"first": 50, **criteria})["suspenseQueue"]
+    assert found["totalCount"] == len(found["nodes"])
+    nodes: list[dict[str, Any]] = found["nodes"]
+    return nodes
+
+
+@pytest.mark.rule("PAY-084", "PAY-086")
+def test_the_suspense_queue_lists_money_without_a_home_until_it_has_one(two: tuple[World, str, str]) -> None:
+    world, first, second = two
+    assert _queue(world) == []
+    pay(world, first, "700.00", "1")
+    world.on("2024-12-22")
+    suspended = _hub_payment(world, "HUB-1", **{second: "400.00"})
+    world.on("2024-12-24")
+    said = "Meant for another insurer."
+    world.do("SuspendPayment", payment=suspended, reason="OTHER", text=said)
+    world.on("2024-12-30")
+    over, away = _queue(world)
+    assert (over["place"], over["amount"]["amount"], over["text"]) == ("UNAPPLIED", "100.00", None)
+    assert (over["record"]["account"], over["receiptDate"], over["ageDays"]) == (first, "2024-12-20", 10)
+    assert over["reference"] == "SUS-00000001"
+    assert (away["place"], away["amount"]["amount"], away["reason"], away["text"]) == (
+        "GENERAL_SUSPENSE", "400.00", "OTHER", said,
+    )  # fmt: skip
+    assert away["record"] == {"record": suspended, "account": second, "status": "SUSPENDED"}
+    for criteria, wanted in (
+        ({"account": first}, [over]),
+        ({"place": "GENERAL_SUSPENSE"}, [away]),
+        ({"place": "UNAPPLIED"}, [over]),
+        ({"reason": "OTHER"}, [away]),
+        ({"reason": over["reason"]}, [over]),
+        ({"from": over["receiptDate"], "to": over["receiptDate"]}, [over]),
+        ({"account": first, "reason": "OTHER"}, []),
+    ):
+        assert _queue(world, **criteria) == wanted, criteria
+    page = world.query(_QUEUE, first=1)["suspenseQueue"]
+    assert (page["totalCount"], page["nodes"], page["pageInfo"]["hasNextPage"]) == (2, [over], True)
+    page = world.query(_QUEUE, first=1, after=page["pageInfo"]["endCursor"])["suspenseQueue"]
+    assert (page["nodes"], page["pageInfo"]["hasNextPage"]) == ([away], False)
+    world.do("ReleaseSuspendedPayment", payment=suspended, targets=[{"account": second, "amount": "400.00"}])
+    assert [one["record"]["account"] for one in _queue(world) if one["place"] == "GENERAL_SUSPENSE"] == []
+    world.verify()
+
+
+def test_the_suspense_queue_needs_its_privilege_and_an_account_within_a_scope(two: tuple[World, str, str]) -> None:
+    world, first, second = two
+    pay(world, first, "700.00", "1")
+    pay(world, second, "700.00", "2")
+    variables = {"first": 50}
+
+    def codes(*scope: str, roles: tuple[str, ...] = ("BOF",), **criteria: Any) -> list[str]:
+        answer = asked(world, _QUEUE, *scope, roles=roles, **variables, **criteria)
+        return [error["extensions"]["code"] for error in answer["errors"]]
+
+    assert codes(roles=("OPS",)) == ["FORBIDDEN"]
+    assert codes("C-1") == ["FORBIDDEN"]
+    assert codes("C-1", account=second) == ["BILLING_ACCOUNT_NOT_FOUND"]
+    assert codes(**{"from": "2025-02-01", "to": "2025-01-01"}) == ["DATE_RANGE_INVALID"]
+    found = asked(world, _QUEUE, "C-1", roles=("BOF",), account=first, **variables)["data"]["suspenseQueue"]["nodes"]
+    assert [one["record"]["account"] for one in found] == [first]
