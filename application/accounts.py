@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -101,6 +102,8 @@ class SchedulePart(Part):
         return self.model_dump(exclude_unset=True)
 
 
+#: Members of the schedule by the member of ChangeSeasonalGaps that sets them; it states no other.
+_GAP_MEMBERS = {"/seasonal_billing": "/seasonal_billing", "/seasonal_gaps": "/months"}
 _MONTHLY = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1]}
 
 
@@ -444,7 +447,7 @@ def create_billing_account(command: CreateBillingAccount, unit: UnitOfWork) -> O
         events.append(PayorAssigned(number=number, customer=command.payor))
     draft = ACCOUNT.fold(events)
     change = _schedule_change(unit, draft, command.schedule.given(), creating=True)
-    refuse_if_any(change.problems)
+    _refuse_schedule(change)
     events += schedule_events(draft, change)
     draft = ACCOUNT.fold(events)
     if command.activate:
@@ -499,6 +502,11 @@ def _schedule_change(
 ) -> ScheduleChange:
     """Apply schedule values to an account by the rules of 02-calendar; problems are in the answer."""
     return configure(None if creating else account.schedule, changes, schedule_facts(unit, account, running))
+
+
+def _refuse_schedule(change: ScheduleChange) -> None:
+    """Refuse what is wrong with a command's member `schedule`, each problem at its place in the payload (PLT-014)."""
+    refuse_if_any([replace(one, pointer=f"/schedule{one.pointer}") if one.pointer else one for one in change.problems])
 
 
 def schedule_facts(unit: UnitOfWork, account: Account, running: str | None = None) -> ScheduleFacts:
@@ -726,7 +734,7 @@ def configure_invoicing_schedule(command: ConfigureInvoicingSchedule, unit: Unit
     if account.state.status is AccountStatus.CLOSED:
         require_active(account.state)
     change = _schedule_change(unit, account.state, command.schedule.given(), running=running)
-    refuse_if_any(change.problems)
+    _refuse_schedule(change)
     events = _saved(account.state, change)
     configured = unit.append(ACCOUNT, account.identifier, events)
     state = configured.state
@@ -771,7 +779,7 @@ def change_seasonal_gaps(command: ChangeSeasonalGaps, unit: UnitOfWork) -> Outco
         raise refuse("SCHEDULE_INCOMPLETE", "the account has no schedule", entity=account.identifier)
     facts = schedule_facts(unit, account.state, running)
     change = change_gaps(account.state.schedule, command.seasonal_billing, command.months, facts)
-    refuse_if_any(change.problems)
+    refuse_if_any([replace(one, pointer=_GAP_MEMBERS.get(one.pointer or "")) for one in change.problems])
     events = _saved(account.state, change)
     changed = unit.append(ACCOUNT, account.identifier, events)
     reached = _reach_members(unit, account.identifier, changed.state.schedule_version, events)

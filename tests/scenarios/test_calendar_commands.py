@@ -356,6 +356,29 @@ def test_the_limits_and_defaults_of_a_schedule_are_those_of_the_parameters(world
     assert chosen == [("ON_TIME", 3, False), ("ARREARS", 7, True)]
 
 
+@pytest.mark.rule("PLT-014")
+def test_what_is_wrong_with_a_schedule_is_named_at_its_place_in_the_payload(world: World) -> None:
+    def named(command: str, **members: Any) -> list[tuple[str, str | None]]:
+        response = world.send(command, **members)
+        assert response.status_code in (400, 409, 422), response.text
+        return [(one["code"], one["pointer"]) for one in response.json()["problems"]]
+
+    world.on("2024-12-20")
+    world.calendar()
+    owner = world.sponsor()
+    wrong = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [15, 31], "generation_window": 2}
+    expected = [("ADVANCED_MODE_REQUIRED", "/schedule/generation_window"), ("DUE_DAYS_INVALID", "/schedule/due_days")]
+    assert named("CreateBillingAccount", owner=owner, currency="USD", schedule=wrong) == expected
+    account = world.account(owner)
+    assert named("ConfigureInvoicingSchedule", account=account, schedule=wrong) == expected
+    unfinished = named("ConfigureInvoicingSchedule", account=account, schedule={"due_day_mode": None})
+    assert unfinished == [("SCHEDULE_INCOMPLETE", None)]  # it is about no single member
+    advanced = {"frequency": "QUARTERLY", "advanced_mode": True}
+    world.do("ConfigureInvoicingSchedule", account=account, schedule=advanced)
+    gaps = named("ChangeSeasonalGaps", account=account, seasonal_billing=True, months=[])
+    assert gaps == [("SEASONAL_REQUIRES_MONTHLY", None), ("SEASONAL_GAP_COUNT_INVALID", "/months")]
+
+
 @pytest.mark.rule("CAL-025")
 def test_as_many_periods_are_looked_at_for_a_late_generation_as_the_parameter_says(world: World) -> None:
     """Generated on the last day of the month and due on the 30th: too late in the first month of 31 days."""
