@@ -311,7 +311,7 @@ def member_balances(
 ) -> Connection[MemberBalances]:
     """A page of the members' balances on an account."""
     parameters = {"account": account, "member": member}
-    return page(context, MEMBER_BALANCES, parameters, first, after, member_balances_of, counted=False)
+    return page(context, MEMBER_BALANCES, parameters, first, after, member_balances_of)
 
 
 def anyb_of(context: Context, account: str, currency: str, first: int, after: str | None) -> AccountAnyb:

@@ -72,8 +72,6 @@ def page(
     first: int,
     after: str | None,
     node: Callable[[dict[str, Any]], T],
-    *,
-    counted: bool = True,
 ) -> Connection[T]:
     """One page of a list. Raises REQUEST_INVALID for a page size out of range, CURSOR_INVALID."""
     fetch = context.reads.fetch
@@ -84,9 +82,8 @@ def page(
         if place is None:
             raise _invalid_cursor()
     rows = listing.page(fetch, parameters, first + 1, place)
-    total = listing.count(fetch, parameters, COUNTED) if counted else None
-    if total is not None and total > COUNTED:
-        total = None
+    counted = listing.count(fetch, parameters, COUNTED)
+    total = None if counted > COUNTED else counted
     nodes = [node(row) for row, _ in rows[:first]]
     shown = [place if listing.key is None else [str(row[listing.key[0]])] for row, place in rows[:first]]
     cursors = [cursor_of(fingerprint, place) for place in shown]

@@ -19,13 +19,15 @@ class Listing:
     """A list: SQL of its rows without order, and the columns that order it.
 
     `order` is (column, descending, SQL type) and ends with a unique column. With `key`, a unique (column, SQL type), a
-    place is known outside by that column alone: the others may hold what nobody should carry around.
+    place is known outside by that column alone: the others may hold what nobody should carry around. `counted` is SQL
+    with as many rows as `sql`, where they cost less without their columns.
     """
 
     name: str
     sql: str
     order: tuple[tuple[str, bool, str], ...]
     key: tuple[str, str] | None = None
+    counted: str | None = None
 
     def page(
         self, fetch: Fetch, parameters: Mapping[str, Any], limit: int, after: Sequence[str] | None
@@ -67,8 +69,9 @@ class Listing:
 
     def count(self, fetch: Fetch, parameters: Mapping[str, Any], most: int | None = None) -> int:
         """How many rows there are; counting ends behind `most`."""
+        rows = self.counted or self.sql
         [found] = fetch(
-            f"select count(*) as n from (select from ({self.sql}) as listed limit %(page_most)s) as counted",
+            f"select count(*) as n from (select from ({rows}) as listed limit %(page_most)s) as counted",
             dict(parameters) | {"page_most": None if most is None else most + 1},
         )
         return int(found["n"])

@@ -97,31 +97,36 @@ def totals_below(reads: Reads, customer: str, scope: Sequence[str] | None = None
 
 # --- Balances --------------------------------------------------------------------------------------------------------
 
+_LISTED_MEMBERS: Final = """
+    (select distinct account, member from {placement} where account = %(account)s
+     union select account, member from {member_anyb} where account = %(account)s) as listed
+    join {account} as account on account.account = listed.account
+"""
+_LISTED_MEMBER: Final = " where (%(member)s::text is null or listed.member = %(member)s)"
 MEMBER_BALANCES: Final = Listing(
     "member balances",
-    """
+    f"""
     select listed.account, listed.member, account.currency,
            coalesce(due.billed, 0) as billed, coalesce(due.paid, 0) as paid, coalesce(due.due, 0) as due,
            coalesce(anyb.total, 0) as anyb,
            coalesce(money.member_unapplied, 0) as member_unapplied,
            coalesce(money.member_overpayment, 0) as member_overpayment
-      from (select distinct account, member from {placement} where account = %(account)s
-             union select account, member from {member_anyb} where account = %(account)s) as listed
-      join {account} as account on account.account = listed.account
+      from {_LISTED_MEMBERS}
       left join lateral (select sum(i.billed)::bigint as billed, sum(i.paid)::bigint as paid,
                                 sum(i.billed - i.paid - i.written_off
                                     - case when i.billed > 0 then i.offset_amount else -i.offset_amount end
                                 )::bigint as due
-                           from {item} as i join {invoice} as v on v.invoice = i.invoice and v.live
+                           from {{item}} as i join {{invoice}} as v on v.invoice = i.invoice and v.live
                           where i.member = listed.member and v.account = listed.account) as due on true
-      left join {member_anyb} as anyb on anyb.account = listed.account and anyb.member = listed.member
+      left join {{member_anyb}} as anyb on anyb.account = listed.account and anyb.member = listed.member
       left join lateral (select sum(m.member_unapplied)::bigint as member_unapplied,
                                 sum(m.member_overpayment)::bigint as member_overpayment
-                           from {member_money} as m
+                           from {{member_money}} as m
                           where m.account = listed.account and m.member = listed.member) as money on true
-     where (%(member)s::text is null or listed.member = %(member)s)
+     {_LISTED_MEMBER}
     """,
     (("member", False, "text"),),
+    counted=f"select listed.member from {_LISTED_MEMBERS} {_LISTED_MEMBER}",
 )
 ACCOUNT_ANYB: Final = Listing(
     "account anyb",

@@ -21,7 +21,7 @@ query ($account: String!) {
     } }
     payments { nodes { payment status method allocated { amount } invoices { invoice applied { amount } }
       allocations { nodes { invoice line amount { amount } } } } }
-    memberBalances { nodes { memberRecord memberBalance { amount } paid { amount } } }
+    memberBalances { totalCount nodes { memberRecord memberBalance { amount } paid { amount } } }
     history(first: 3) { nodes { type recordedAt actor payload } pageInfo { endCursor hasNextPage } }
   }
   freshness { position lagMs }
@@ -29,7 +29,7 @@ query ($account: String!) {
 """
 
 
-def test_an_account_with_everything_on_it(world: World) -> None:
+def test_an_account_with_everything_on_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.on("2024-12-20")
     account, policy = world.group()
     world.member(policy, "MR-1")
@@ -49,6 +49,19 @@ def test_an_account_with_everything_on_it(world: World) -> None:
     allocated = [part["amount"]["amount"] for part in payment["allocations"]["nodes"]]
     assert allocated == ["83.33", "166.67"]
     assert [one["memberBalance"]["amount"] for one in found["memberBalances"]["nodes"]] == ["16.67", "33.33"]
+    assert found["memberBalances"]["totalCount"] == 2
+    some = """query ($a: String!, $after: String, $member: String) {
+      memberBalances(account: $a, first: 1, after: $after, member: $member) {
+        totalCount pageInfo { hasNextPage endCursor } nodes { memberRecord } } }"""
+    page = world.query(some, a=account)["memberBalances"]
+    assert (page["totalCount"], page["nodes"]) == (2, [{"memberRecord": "MR-1"}])
+    page = world.query(some, a=account, after=page["pageInfo"]["endCursor"])["memberBalances"]
+    assert (page["totalCount"], page["nodes"]) == (2, [{"memberRecord": "MR-2"}])
+    assert not page["pageInfo"]["hasNextPage"]
+    assert world.query(some, a=account, member="MR-2")["memberBalances"]["totalCount"] == 1
+    monkeypatch.setattr("api.graphql.paging.COUNTED", 1)
+    assert world.query(some, a=account)["memberBalances"]["totalCount"] is None
+    assert world.query(some, a=account, member="MR-2")["memberBalances"]["totalCount"] == 1
     assert found["history"]["nodes"][0]["type"] == "BillingAccountCreated"
     assert found["history"]["pageInfo"]["hasNextPage"]
 
