@@ -54,7 +54,10 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(description="The rows with their cursors.")
     nodes: list[T] = strawberry.field(description="The rows.")
     page_info: PageInfo = strawberry.field(description="Where the page ends.")
-    total_count: int | None = strawberry.field(description=f"All rows of the list; null above {COUNTED}.")
+    total_count: int | None = strawberry.field(
+        description=f"All rows of the list; null above {COUNTED}, and for what is read from the log: events, values"
+        " ever set, recorded queries."
+    )
 
     def mapped(self, node: Callable[[T], U]) -> Connection[U]:
         """The page with other nodes."""

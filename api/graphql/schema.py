@@ -18,6 +18,7 @@ from api.graphql.member_figures import MemberFigureQueries
 from api.graphql.members import MemberQueries
 from api.graphql.operations import OperationQueries
 from api.graphql.paid_to_date import PaidToDateQueries
+from api.graphql.parameters import ParameterQueries
 from api.graphql.payments import PaymentQueries
 from api.graphql.scalars import SCALARS
 from api.graphql.search import SearchQueries
@@ -39,6 +40,7 @@ QUERIES: tuple[type, ...] = (
     ExplainQueries,
     LedgerQueries,
     TaskQueries,
+    ParameterQueries,
     OperationQueries,
 )
 

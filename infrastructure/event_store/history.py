@@ -67,6 +67,22 @@ class EventHistory:
         )
         return [(row, (row.pop("transaction"), str(row["position"]))) for row in rows]
 
+    def family(
+        self, stream: str, *, after: tuple[str, str] | None = None, limit: int
+    ) -> list[tuple[Row, tuple[str, str]]]:
+        """Events of a stream and of those whose names go on behind it with a bar, behind a place, as `page`."""
+        rows = self._fetch(
+            f"select {_COLUMNS}, event.transaction::text as transaction from event"
+            " where (stream = %(stream)s or (stream >= %(stream)s || '|' and stream < %(stream)s || '}'))"
+            " and (event.transaction, event.position) > (%(transaction)s::xid8, %(position)s::bigint)"
+            " order by event.transaction, event.position limit %(limit)s",
+            stream=stream,
+            transaction=after[0] if after else "0",
+            position=after[1] if after else "0",
+            limit=limit,
+        )
+        return [(row, (row.pop("transaction"), str(row["position"]))) for row in rows]
+
     def at(self, positions: Iterable[int]) -> dict[int, Row]:
         """The events at positions of the log."""
         rows = self._fetch(f"select {_COLUMNS} from event where position = any(%(at)s)", at=list(positions))
