@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +40,8 @@ from application.imports.importer import Imports
 from application.job_runs import JOBS, FenceGuard, JobRuns, RunFences, Starter
 from application.scope import ScopeGuard
 from application.security import SecondFactorGuard
+from application.waiver_reconciliation import WAIVER_COMMAND, MisalignedWaivers
+from domain.errors import Problem
 from infrastructure.anyb_times import PostgresAnybTimes
 from infrastructure.auth.chain import authenticator_of
 from infrastructure.auth.sandbox import SandboxIssuer
@@ -119,6 +121,7 @@ class System:
             self.ids,
             guards=(SecondFactorGuard(SystemClock()), ScopeGuard(), FenceGuard()),
             continuations={COMMAND: self._go_on_with_cascade},
+            aftermaths={WAIVER_COMMAND: self._reconcile_waiver},
         )
 
     @cached_property
@@ -162,6 +165,9 @@ class System:
 
     def _go_on_with_cascade(self, request: CommandRequest, answer: CommandAnswer) -> CommandAnswer:
         return self.cascades.go_on(request, answer)
+
+    def _reconcile_waiver(self, request: CommandRequest, problems: Sequence[Problem]) -> None:
+        MisalignedWaivers(self.dispatcher, self.clock).refused(request, problems)
 
     def _work_on_file(self, sha256: str, stopping: Callable[[], bool]) -> None:
         self.imports.work(sha256, stopping=stopping)

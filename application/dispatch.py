@@ -51,6 +51,8 @@ R = TypeVar("R")
 #: What goes on behind the commit of a command: gets the request and its answer, and answers with what came of it. It
 #: raises nothing, for the command stands.
 Continuation = Callable[[CommandRequest, CommandAnswer], CommandAnswer]
+#: What follows behind the refusal of a command, in transactions of its own. It raises nothing, for the refusal stands.
+Aftermath = Callable[[CommandRequest, Sequence[Problem]], None]
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 #: A client's key; behind `#` the index of a batch's item without a key of its own (PLT-009).
@@ -341,6 +343,7 @@ class Dispatcher:
         types: Mapping[str, CommandType] | None = None,
         handlers: Mapping[str, Handler] | None = None,
         continuations: Mapping[str, Continuation] | None = None,
+        aftermaths: Mapping[str, Aftermath] | None = None,
         conflict_retries: int = CONFLICT_RETRIES,
     ) -> None:
         self._units = units
@@ -351,6 +354,7 @@ class Dispatcher:
         self._types = CommandRegistry.types if types is None else types
         self._handlers = CommandRegistry.handlers if handlers is None else handlers
         self._continuations = dict(continuations or {})
+        self._aftermaths = dict(aftermaths or {})
         self._conflict_retries = conflict_retries
 
     def authorise(self, request: CommandRequest) -> None:
@@ -536,6 +540,9 @@ class Dispatcher:
         layer = layer or layer_of(problems[0].code)
         codes = tuple(problem.code for problem in problems)
         self._audit.record(self._record(execution, accepted=False, layer=layer, codes=codes))
+        aftermath = self._aftermaths.get(execution.request.name)
+        if aftermath is not None and not execution.request.dry_run:
+            aftermath(execution.request, problems)
         retry_after = IN_PROGRESS_RETRY_AFTER if codes[0] == "COMMAND_IN_PROGRESS" else None
         return CommandRefused(layer, problems, execution.command_id, execution.correlation_id, retry_after)
 

@@ -24,7 +24,7 @@ from application.register import Directory, ItemRegister, PendingLetters
 from application.reprocessing import ReprocessingUnit, StillFailingError
 from application.settlement import tell_next_due_date
 from application.setups import load_policy
-from application.tasks import close_tasks, overdue_roll_on, raise_task
+from application.tasks import close_tasks, misaligned_waiver, overdue_roll_on, raise_task
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, BillTypeAssigned, MasterPolicyAssociated
 from domain.accounts.bill_type import BillType
@@ -994,6 +994,8 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
     if "dead_letter" in outcome.result:
         return outcome  # all or none: the others follow when the message is processed again
     member, _ = load_member(unit, command.member_record)
+    if known is None:
+        close_tasks(unit, misaligned_waiver(member.identifier, command.transaction_id or ""), "the waiver was accepted")
     if command.classification == "OUT_OF_SCOPE":
         if known is None:
             _raise_out_of_scope(unit, member.state, command.transaction_id or "")

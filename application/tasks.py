@@ -106,6 +106,11 @@ def overdue_roll_on(member_record: str) -> str:
     return f"ROLL_ON_OVERDUE {member_record}"
 
 
+def misaligned_waiver(member_record: str, transaction_id: str) -> str:
+    """The cause of the task that waits while a waiver is refused for a start outside its bounds (PRM-092)."""
+    return f"WAIVER_DATE_MISALIGNED {member_record}/{transaction_id}"
+
+
 _REFUSALS = ("ENTITY_NOT_FOUND", "FORBIDDEN", "STATE_INVALID", "TASK_ALREADY_CLAIMED")
 
 

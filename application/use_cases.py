@@ -22,6 +22,7 @@ from application import (
     scheduled_invoices,
     setups,
     tasks,
+    waiver_reconciliation,
 )
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "scheduled_invoices",
     "setups",
     "tasks",
+    "waiver_reconciliation",
 ]

@@ -29,6 +29,7 @@ class TaskType(StrEnum):
     WAIVER_EXPIRATION_FAILED = "WAIVER_EXPIRATION_FAILED"
     BALANCE_INCOMPLETE = "BALANCE_INCOMPLETE"
     WAIVER_OUT_OF_SCOPE = "WAIVER_OUT_OF_SCOPE"
+    WAIVER_DATE_MISALIGNED = "WAIVER_DATE_MISALIGNED"
 
 
 class Queue(StrEnum):
@@ -67,6 +68,7 @@ KINDS: Final[Mapping[TaskType, TaskKind]] = MappingProxyType(
         TaskType.WAIVER_EXPIRATION_FAILED: TaskKind(Queue.FAILED_OPERATIONS, Priority.MEDIUM, "waiver.manage"),
         TaskType.BALANCE_INCOMPLETE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.CRITICAL, "balance.verify"),
         TaskType.WAIVER_OUT_OF_SCOPE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.MEDIUM, "waiver.manage"),
+        TaskType.WAIVER_DATE_MISALIGNED: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.MEDIUM, "waiver.manage"),
     }
 )
 

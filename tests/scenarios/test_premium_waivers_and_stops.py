@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.platform.tasks import TaskRaised
 from tests.scenarios.billing import amend, generate, lines
 from tests.scenarios.conftest import World
 from tests.scenarios.premiums import (
@@ -192,6 +193,57 @@ def test_only_the_source_that_grants_waivers_ends_them_and_an_end_on_the_start_v
     given("EndPremiumWaiver", world, "MR-1", "2025-02-01", **end)
     assert net(world, "MR-1", account, "2025-02-01", "2025-02-28") == ["100.00"]
     assert [one["state"] for one in shown(world, "MR-1")] == ["VOID"]
+
+
+@pytest.mark.rule("PRM-092")
+def test_somebody_is_asked_to_reconcile_a_waiver_whose_start_lies_outside_its_bounds(world: World) -> None:
+    world.on("2025-06-20")
+    account, policy = world.group(waiver_claim_filing_days=60)
+    world.member(policy, "MR-1")
+
+    def tasks() -> list[tuple[str, str, str, str]]:
+        nodes = world.query("{ tasks { nodes { type subject account state } } }")["tasks"]["nodes"]
+        return [(one["type"], one["subject"], one["account"], one["state"]) for one in nodes]
+
+    message = {"transaction_id": "W 1/é", "member_record": "MR-1", "source": "CLAIMS", "origin": "CLAIMS"}
+    dry = world.send("ApplyPremiumWaiver", envelope={"dry_run": True}, **message, effective_date="2024-12-31")
+    assert (dry.status_code, tasks()) == (422, [])
+    assert unwaivable(world, "MR-1", "2025-06-10", end_date="2025-06-10") == ["WAIVER_DATES_INVALID"]
+    assert tasks() == []  # other refusals are for the sender alone
+    for late in ("2025-04-20", "2025-04-19"):  # sent again, with another date: one task for the message
+        refused = world.send("ApplyPremiumWaiver", **message, effective_date=late)
+        assert [one["code"] for one in refused.json()["problems"]] == ["WAIVER_DATE_MISALIGNED"]
+    found = ("WAIVER_DATE_MISALIGNED", "MR-1", account)
+    assert tasks() == [(*found, "OPEN")]
+    [raised] = world.events(TaskRaised)
+    assert (raised.code, raised.privilege, raised.links) == (
+        "WAIVER_DATE_MISALIGNED", "waiver.manage", {"transaction": "W 1/é", "effective_date": "2025-04-20"},
+    )  # fmt: skip
+    assert shown(world, "MR-1") == []
+    assert unwaivable(world, "MR-1", "2025-04-20", transaction_id="W-2") == ["WAIVER_DATE_MISALIGNED"]
+    assert tasks() == [(*found, "OPEN"), (*found, "OPEN")]
+    waive(world, "MR-1", "2025-04-21", transaction_id="W-2")
+    assert tasks() == [(*found, "OPEN")]  # the one of the message that is still refused
+    closed = world.query('{ tasks(state: "CANCELLED") { nodes { links } } }')["tasks"]["nodes"]
+    assert [one["links"]["transaction"] for one in closed] == ["W-2"]
+    named = {"member_record": "MR-1", "transaction_id": "W-3", "effective_date": "2025-04-20"}
+    assert world.refused("ReportMisalignedWaiver", **named, roles=("POL",))[0] == 403
+    missing = world.refused("ReportMisalignedWaiver", **{**named, "member_record": "MR-9"}, roles=("SYS",))
+    assert missing[1] == ["MEMBER_RECORD_NOT_FOUND"]
+
+
+def test_a_waiver_stays_refused_where_the_task_to_reconcile_it_cannot_be_raised(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any, **__: Any) -> None:
+        raise TimeoutError
+
+    world.on("2024-12-20")
+    _, policy = world.group()
+    world.member(policy, "MR-1")
+    monkeypatch.setattr("application.waiver_reconciliation.raise_task", dies)
+    assert unwaivable(world, "MR-1", "2024-12-31") == ["WAIVER_DATE_MISALIGNED"]
+    assert world.events(TaskRaised) == []
 
 
 @pytest.mark.rule("PRM-093", "PRM-094")
