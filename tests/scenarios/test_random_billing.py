@@ -90,7 +90,9 @@ class Billing(RuleBasedStateMachine):
         assert response.status_code < 500, response.text
         assert not codes & DEFECTS, response.text
         assert not codes & {"REQUEST_INVALID", "FORBIDDEN"}, response.text
-        assert self.world.head() == before, f"{name} was refused {codes} and wrote"
+        # A waiver whose start fits no premium is refused too, and is somebody's task from then on (PRM-092).
+        tasks = "WAIVER_DATE_MISALIGNED" in codes
+        assert self.world.head() <= before + tasks, f"{name} was refused {codes} and wrote"
         return None
 
     def _transaction(self, name: str, member: int | str, day: dt.date, **payload: Any) -> dict[str, Any] | None:
