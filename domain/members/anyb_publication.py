@@ -68,17 +68,20 @@ def publish_anyb(
 def changed_since(before: MemberRecord, events: Iterable[object]) -> dt.date:
     """The first day whose premium the events of a unit may have changed, for `publish_anyb`; date.max: none.
 
-    `before` is the record before the unit. A rewrite or a change of gaps moves everything.
+    `before` is the record before the unit. A rewrite or a change of gaps moves everything; and when a lock ends,
+    invoices issued and discarded meanwhile may have changed what was held of any period (PRM-111, PRM-122).
     """
     days = [dt.date.max]
     for one in events:
         if isinstance(one, BillingRewritten | SeasonalPremiumRecalculated):
             return dt.date.min
+        if isinstance(one, RollOnCompleted) and before.lock is not None:
+            return dt.date.min
         if isinstance(one, PolicyTransactionApplied):
             days.append(one.transaction.effective_date)
         elif isinstance(one, EmploymentChanged) and one.outcome is EmploymentOutcome.CHANGED:
             days.append(one.effective_date)
-        elif isinstance(one, RollOnCompleted | TransactionDropped) and before.lock is not None:
+        elif isinstance(one, TransactionDropped) and before.lock is not None:
             cause = before.transaction(before.lock.caused_by)
             days.append(dt.date.min if cause is None else cause.effective_date)
     return min(days)

@@ -289,3 +289,22 @@ def test_a_message_sent_again_changes_nothing_and_another_content_is_refused(wor
     two = world.send("ApplyCancellation", key=key, **cancelled)
     assert (one.status_code, one.json()["result"]) == (200, two.json()["result"])
     assert generate(world, account) == "INV-00000001"
+
+
+@pytest.mark.rule("PRM-111", "PRM-122", "INV-004")
+def test_what_was_invoiced_anew_while_a_decision_was_open_is_not_billed_again(world: World) -> None:
+    """February is billed from the ACTIVE version while its ANYB is held; the decision finds nothing left to bill."""
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1", annual="1200.00")
+    _, february = invoiced(world, account, 2)
+    amend(world, "MR-1", "2025-02-01", ("LIFE", "2400.00"))
+    amend(world, "MR-1", "2025-08-01", ("LIFE", "3600.00"), transaction_id="AM-8")
+    assert amend(world, "MR-1", "2025-07-01", ("LIFE", "3000.00"))["roll_on_pending"]
+    assert anyb(world, "MR-1") == "100.00"
+    discard(world, february)
+    again = regenerate(world, february)
+    assert [line[-1] for line in lines(world, account, again)] == ["200.00"]
+    decide(world, "MR-1", ("AM-8", "ROLL_ON", None))
+    assert anyb(world, "MR-1") == "0.00"
+    assert anyb_items(world, "MR-1") == []
