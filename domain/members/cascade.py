@@ -73,34 +73,11 @@ class Judgement(StrEnum):
     NOT_INCLUDED = "NOT_INCLUDED"
 
 
-@dataclass(frozen=True, slots=True)
-class CascadeSelection:
-    """Member record numbers, ascending: those to run, those skipped, those the cascade does not concern."""
-
-    included: tuple[str, ...]
-    skipped: tuple[str, ...]
-    not_included: tuple[str, ...]
-
-
-def select(
-    request: CascadeRequest, records: Iterable[MemberRecord], *, term_expiration: dt.date | None = None
-) -> CascadeSelection:
-    """Sort the records of the master policy by what the transaction does to them (PRM-151).
+def judge(request: CascadeRequest, record: MemberRecord, term_expiration: dt.date | None = None) -> Judgement:
+    """What the transaction is to one record of the master policy (PRM-151); `term_expiration` is exclusive.
 
     A record that starts after the date of a cancellation is not in force on it and not included.
     """
-    groups: dict[Judgement, list[str]] = {judgement: [] for judgement in Judgement}
-    for record in sorted(records, key=lambda one: one.number):
-        groups[judge(request, record, term_expiration)].append(record.number)
-    return CascadeSelection(
-        included=tuple(groups[Judgement.INCLUDED]),
-        skipped=tuple(groups[Judgement.SKIPPED]),
-        not_included=tuple(groups[Judgement.NOT_INCLUDED]),
-    )
-
-
-def judge(request: CascadeRequest, record: MemberRecord, term_expiration: dt.date | None = None) -> Judgement:
-    """What the transaction is to one record of the master policy (PRM-151); `term_expiration` is exclusive."""
     if not record.exists or record.master_policy != request.master_policy:
         return Judgement.NOT_INCLUDED
     if request.type in (_T.REINSTATEMENT, _T.RESCIND_CANCELLATION):

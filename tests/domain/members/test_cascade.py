@@ -10,9 +10,10 @@ from domain.members.cascade import (
     CascadeOutcome,
     CascadeRequest,
     CascadeStatus,
+    Judgement,
     RecordTerms,
+    judge,
     record_request,
-    select,
     status_of,
 )
 from domain.members.decisions import decide
@@ -30,12 +31,16 @@ def master(kind: T, on: str, transaction_id: str = "MP-T1", **more: Any) -> Casc
 def run(request: CascadeRequest, *members: Member) -> dict[str, CascadeResult]:
     """Run the cascade over the records as the application does: each on its own, with its own result."""
     by_number = {one.number: one for one in members}
-    selection = select(request, [one.record for one in reversed(members)])
-    results = {number: CascadeResult(number, CascadeOutcome.SKIPPED) for number in selection.skipped}
-    assert list(selection.included) == sorted(selection.included)
-    for number in selection.included:
+    skipped = judged(request, Judgement.SKIPPED, *members)
+    results = {number: CascadeResult(number, CascadeOutcome.SKIPPED) for number in skipped}
+    for number in judged(request, Judgement.INCLUDED, *members):
         results[number] = apply_to(by_number[number], request)
     return results
+
+
+def judged(request: CascadeRequest, judgement: Judgement, *members: Member) -> tuple[str, ...]:
+    """The numbers of the members to whom the transaction is this."""
+    return tuple(one.number for one in members if judge(request, one.record) is judgement)
 
 
 def apply_to(member: Member, request: CascadeRequest) -> CascadeResult:
@@ -77,7 +82,7 @@ def test_e24_a_cascaded_cancellation_and_the_reinstatement_that_undoes_it() -> N
     assert status_of(results.values()) is CascadeStatus.COMPLETED
     assert members[4].record.is_cancelled
     reinstatement = master(T.REINSTATEMENT, "06-01", "MP-T2", undoes="MP-T1")
-    assert select(reinstatement, [one.record for one in members]).included == ("1", "3", "5")
+    assert judged(reinstatement, Judgement.INCLUDED, *members) == ("1", "3", "5")
     run(reinstatement, *members)
     assert [one.record.is_cancelled for one in members] == [False, True, False, False, False]
 
@@ -88,12 +93,10 @@ def test_a_rescission_reaches_only_records_cancelled_by_the_cancellation_it_undo
     run(master(T.CANCELLATION, "06-01"), *members)
     members[0].reinstate("06-01")
     rescission = master(T.RESCIND_CANCELLATION, "06-01", "MP-T2", undoes="MP-T1")
-    assert select(rescission, [one.record for one in members]).included == ("1", "3")
+    assert judged(rescission, Judgement.INCLUDED, *members) == ("1", "3")
     results = run(rescission, *members)
     assert (results["1"].code, results["3"].result) == ("NO_CANCELLATION_IN_FORCE", "APPLIED")
-    assert (
-        select(master(T.RESCIND_CANCELLATION, "06-01", undoes="OTHER"), [one.record for one in members]).included == ()
-    )
+    assert judged(master(T.RESCIND_CANCELLATION, "06-01", undoes="OTHER"), Judgement.INCLUDED, *members) == ()
 
 
 @pytest.mark.rule("PLT-005")
@@ -112,8 +115,8 @@ def test_records_of_other_policies_and_records_that_start_later_are_not_included
     group = Group()
     late, stranger = Member(group, "1").start(on="07-01"), Member(group, "2").start()
     request = CascadeRequest("X", T.CANCELLATION, "MP-2", day("06-01"), day("06-01"))
-    assert select(request, [stranger.record]).not_included == ("2",)
-    assert select(master(T.CANCELLATION, "06-01"), [late.record]).not_included == ("1",)
+    assert judged(request, Judgement.NOT_INCLUDED, stranger) == ("2",)
+    assert judged(master(T.CANCELLATION, "06-01"), Judgement.NOT_INCLUDED, late) == ("1",)
 
 
 @pytest.mark.rule("PRM-151")
@@ -121,10 +124,10 @@ def test_a_ported_record_that_returned_to_its_group_is_included_again() -> None:
     group = Group({"G": group_account("G"), "ID": direct_account("ID")})
     member = Member(group).start()
     member.port("02-01")
-    assert select(master(T.CANCELLATION, "06-01"), [member.record]).included == ()
+    assert judged(master(T.CANCELLATION, "06-01"), Judgement.INCLUDED, member) == ()
     member.send(T.MOVED_TO_LIST_BILL, "04-01")
-    assert select(master(T.CANCELLATION, "06-01"), [member.record]).included == ("M",)
-    assert select(master(T.CANCELLATION, "03-01"), [member.record]).included == ()
+    assert judged(master(T.CANCELLATION, "06-01"), Judgement.INCLUDED, member) == ("M",)
+    assert judged(master(T.CANCELLATION, "03-01"), Judgement.INCLUDED, member) == ()
 
 
 @pytest.mark.rule("PRM-152", "PRM-069")
@@ -189,7 +192,7 @@ def test_a_rewrite_to_an_earlier_date_takes_the_first_placement_with_it() -> Non
 def test_a_cancelled_record_is_not_rewritten() -> None:
     member = Member(Group()).start()
     member.cancel("01-15")
-    assert select(master(T.REWRITE, "02-01"), [member.record]).skipped == ("M",)
+    assert judged(master(T.REWRITE, "02-01"), Judgement.SKIPPED, member) == ("M",)
     with pytest.raises(Refusal, match="MEMBER_NOT_IN_FORCE"):
         decide(member.record, record_request(master(T.REWRITE, "02-01"), member.record), member.group.facts())
 
