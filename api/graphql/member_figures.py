@@ -34,6 +34,7 @@ from domain.balances.member_figures import (
     MemberItem,
     MemberTransaction,
     billable_position,
+    billed_of_running_periods,
     member_scope,
     member_totals,
     request_problems,
@@ -199,14 +200,10 @@ def _offsets(pairs: CreditPairs, items: set[tuple[str, int]], day: dt.date, sign
 
 def _periods(context: Context, member: str, billed: _Billed, day: dt.date) -> list[InvoicedPeriod]:
     """The invoiced periods that contain the day, one an account, each with the member's rates in it."""
-    amounts: dict[tuple[str, dt.date, dt.date], int] = {}
-    for row, item in zip(billed.lines, billed.items, strict=True):
-        if item.stood(day) and item.home_start <= day < item.home_end:
-            key = (row["account"], item.home_start, item.home_end)
-            amounts[key] = amounts.get(key, 0) + item.billed
+    items = zip((row["account"] for row in billed.lines), billed.items, strict=True)
     return [
         InvoicedPeriod(start, end, amount, _rates(context, member, account, end))
-        for (account, start, end), amount in amounts.items()
+        for (account, start, end), amount in billed_of_running_periods(items, day).items()
     ]
 
 

@@ -171,6 +171,18 @@ def billable_position(
     )
 
 
+def billed_of_running_periods(
+    items: Iterable[tuple[str, MemberItem]], day: dt.date
+) -> dict[tuple[str, dt.date, dt.date], int]:
+    """What was billed for the periods that contain the day, by account, start and end; items with their account."""
+    billed: dict[tuple[str, dt.date, dt.date], int] = {}
+    for account, one in items:
+        if one.stood(day) and one.home_start <= day < one.home_end:
+            key = (account, one.home_start, one.home_end)
+            billed[key] = billed.get(key, 0) + one.billed
+    return billed
+
+
 def projected_due(period: InvoicedPeriod, day: dt.date) -> int:
     """Premium of the period's days up to and including `day`, HALF_UP once, at most what was billed (BAL-111).
 
