@@ -76,6 +76,9 @@ class Inline(Protocol):
 #: How many named locks one command may take: 500 dead letters with their records (PLT-059), and what they concern.
 LOCK_LIMIT = 1_500
 
+#: Of how many streams at most the states are kept that one command made of them.
+KEPT_UP_TO = 16
+
 #: The processes of which one at a time runs on a subject (INV-150), by the names `start_process` is given.
 PROCESSES = ("DRAFT", "GENERATION", "DISCARD", "REGENERATION")
 
@@ -98,6 +101,7 @@ class _Stream:
     version: int
     snapshot: int
     began: bool
+    size: int
 
 
 class _Appended(NamedTuple):
@@ -192,6 +196,10 @@ class PostgresUnitOfWork:
         self._locked: set[str] = set()
         self._locked_before: set[str] = set()
         self.begun = False
+        # The first stream of those loaded one after another without a lock in between, and what was read for the others
+        # together with it: by stream, the state it was read behind and the rows.
+        self._run: str | None = None
+        self._ahead: dict[str, tuple[Folded[Any] | None, list[Row]]] = {}
         connection.scratch = {}
         self._enter(context)
 
@@ -235,12 +243,14 @@ class PostgresUnitOfWork:
             raise ValueError(f"a command takes at most {LOCK_LIMIT} locks")
         if wanted:
             self._locked.update(wanted)
+            self._end_run()
             self._before_next_read(records.lock_call(wanted))
 
     def start_process(self, subject: str, process: str, *, behind: str | None = None) -> str | None:
         key = f"process {subject}"
         if key in self._locked:
             return None
+        self._end_run()
         [[(free,)]] = self._read(records.try_lock_call(key))
         if not free and behind is not None and self._holder(key) in (behind, None):
             self._read(records.lock_call([key]))
@@ -262,6 +272,11 @@ class PostgresUnitOfWork:
         if running:
             return running[0]
         return "PROCESS" if taken else None
+
+    def _end_run(self) -> None:
+        """What was read before a lock was had may not hold any more."""
+        self._run = None
+        self._ahead.clear()
 
     def load(self, aggregate: Aggregate[S], identifier: str) -> Loaded[S]:
         stream = aggregate.stream(identifier)
@@ -422,11 +437,13 @@ class PostgresUnitOfWork:
             return [*calls, Call(COMMIT)] if commit else calls
 
         rows, written = self._write(origin, recorded_at, closing)
+        heads = {**pending.heads, **_heads(rows, recorded_at)}
         rows, positions = [*pending.rows, *rows], [*pending.positions, *written.positions]
         pending.rows = []  # completed: a batch keeps it when it goes on
         if dry_run:
             events = [_event(row, None, msgspec.json.decode(row.payload)) for row in rows]
             return _with_events(answer, events, computed_on)
+        self._keep_states(heads, rows, written.transaction)
         events = [_event(row, position, None) for row, position in zip(rows, positions, strict=True)]
         return _with_events(answer, events, max(positions, default=None))
 
@@ -464,6 +481,7 @@ class PostgresUnitOfWork:
         self._key: OpenedKey | None = None
         self._key_call: Call | None = None
         self._fresh_key_required = False
+        self._end_run()
         if context.request.idempotency_key is not None and not context.request.dry_run:
             self._key_call = records.open_key_call(context)
             self._unsent.append(self._key_call)
@@ -505,9 +523,8 @@ class PostgresUnitOfWork:
 
     def _load_one(self, aggregate: Aggregate[Any], stream: str, identifier: str) -> None:
         """Load a stream into the unit if it has events, going on from the state this process knows of it."""
-        known = self._states.get(aggregate, stream)
+        known, rows = self._read_behind(aggregate, stream)
         if known is not None:
-            [rows] = self._read(stream_store.behind_call(stream, known.head))
             known = stream_store.fold_behind(aggregate, known, rows)
         if known is None:
             [rows] = self._read(stream_store.load_call(aggregate, [stream]))
@@ -515,6 +532,32 @@ class PostgresUnitOfWork:
         if known is not None:
             self._states.put(aggregate, stream, known)
             self._enlist(aggregate, stream, identifier, known)
+
+    def _read_behind(self, aggregate: Aggregate[Any], stream: str) -> tuple[Folded[Any] | None, list[Row]]:
+        """The state this process knows of a stream, and the rows from its head on.
+
+        With the first stream of a run, those are asked for in the same round trip that such a command went on to load
+        the last time: a wrong guess costs a look into an index, a right one saves the round trip.
+        """
+        if stream in self._ahead:
+            return self._ahead.pop(stream)
+        command = self._context.request.name
+        guesses: list[tuple[str, Folded[Any]]] = []
+        if self._run is None:
+            self._run = stream
+            loaded = self._pending.streams
+            guesses = [one for one in self._states.likely_behind(command, stream) if one[0] not in loaded]
+        elif self._run != stream:
+            self._states.loaded_behind(command, self._run, aggregate, stream)
+        known = self._states.get(aggregate, stream)
+        if known is None:
+            return None, []
+        rows, *others = self._read(
+            stream_store.behind_call(stream, known.head),
+            *(stream_store.behind_call(other, folded.head) for other, folded in guesses),
+        )
+        self._ahead.update((other, (folded, found)) for (other, folded), found in zip(guesses, others, strict=True))
+        return known, rows
 
     def _load(self, aggregate: Aggregate[Any], wanted: Mapping[str, str]) -> None:
         """Load streams, named to identifiers, into the unit; those without events are left out."""
@@ -525,12 +568,12 @@ class PostgresUnitOfWork:
     def _enlist(self, aggregate: Aggregate[Any], stream: str, identifier: str, folded: Folded[Any]) -> None:
         head = folded.head
         self._pending.streams[stream] = _Stream(
-            aggregate, identifier, stream, folded.state, head, head.stream_position, folded.snapshot, False
+            aggregate, identifier, stream, folded.state, head, head.stream_position, folded.snapshot, False, folded.size
         )
 
     def _begin_stream(self, aggregate: Aggregate[Any], identifier: str) -> _Stream:
         name = aggregate.stream(identifier)
-        stream = _Stream(aggregate, identifier, name, aggregate.initial, NO_HEAD, 0, 0, True)
+        stream = _Stream(aggregate, identifier, name, aggregate.initial, NO_HEAD, 0, 0, True, 0)
         self._pending.streams[name] = stream
         return stream
 
@@ -663,12 +706,26 @@ class PostgresUnitOfWork:
             every = stream.aggregate.snapshot_every
             if every > 0 and max(every, head.stream_position // 8) <= head.stream_position - stream.snapshot:
                 (new if stream.began else due).append(Snapshot(stream.aggregate, name, stream.state, head))
+                stream.snapshot = head.stream_position
         for snapshot in due:
             self._states.snapshot_saved(snapshot.stream, snapshot.head.stream_position)
         if len(new) <= snapshots.REPLACE_UP_TO:
             return list(map(snapshots.save_call, due + new))
         snapshots.copy_new(self.connection, new)
         return list(map(snapshots.save_call, due))
+
+    def _keep_states(self, heads: Mapping[str, Head], rows: Sequence[NewEvent], transaction: int) -> None:
+        """Remember what a few streams have become; whether the log leads there is asked when they are loaded again."""
+        if len(heads) > KEPT_UP_TO:
+            return
+        sizes = dict.fromkeys(heads, 0)
+        for row in rows:
+            sizes[row.stream] += len(row.payload)
+        for name, head in heads.items():
+            stream = self._pending.streams[name]
+            own = head._replace(transaction=transaction or stream.head.transaction)  # 0: all was flushed before
+            size = stream.size + sizes[name]
+            self._states.put(stream.aggregate, name, Folded(stream.state, own, stream.snapshot, size))
 
     def _log_position(self) -> int | None:
         [rows] = self._read(head_call())

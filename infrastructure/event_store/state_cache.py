@@ -1,5 +1,8 @@
 """States this process has folded already, so that the next load of a stream reads only what came behind them.
 
+It remembers as well which streams were loaded one after another, so that the next such command asks for all
+of them in one round trip.
+
 A kept state is never taken on trust: the load asks the log for the event it ends with, and the state holds if that
 event still has the same hash, which stands for everything before it in the stream (PLT-024). So it does not matter
 whether other processes have written meanwhile, nor whether what was folded was committed in the end.
@@ -18,6 +21,10 @@ from infrastructure.event_store.streams import Folded
 CACHE_BYTES: Final = 16_000_000
 STATE_BYTES: Final = 1_000_000
 
+#: How many loads are remembered, and how many of the streams that were loaded behind each.
+LOADS: Final = 20_000
+FOLLOWERS: Final = 4
+
 
 class StateCache:
     """The states used last, by stream. Shared by the threads of a process, for states never change."""
@@ -26,6 +33,7 @@ class StateCache:
         self._limit = limit
         self._kept: OrderedDict[str, tuple[Aggregate[Any], Folded[Any]]] = OrderedDict()
         self._size = 0
+        self._followers: OrderedDict[tuple[str, str], tuple[tuple[Aggregate[Any], str], ...]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, aggregate: Aggregate[Any], stream: str) -> Folded[Any] | None:
@@ -57,3 +65,21 @@ class StateCache:
             if stream in self._kept:
                 aggregate, folded = self._kept[stream]
                 self._kept[stream] = aggregate, folded._replace(snapshot=position)
+
+    def loaded_behind(self, command: str, first: str, aggregate: Aggregate[Any], stream: str) -> None:
+        """Remember that a command loaded a stream some time behind the first one."""
+        with self._lock:
+            others = [one for one in self._followers.pop((command, first), ()) if one[1] != stream]
+            self._followers[command, first] = (*others[1 - FOLLOWERS :], (aggregate, stream))
+            if len(self._followers) > LOADS:
+                self._followers.popitem(last=False)
+
+    def likely_behind(self, command: str, first: str) -> list[tuple[str, Folded[Any]]]:
+        """The streams that such a command loaded behind the first one before, with what is kept of them."""
+        with self._lock:
+            likely = self._followers.get((command, first), ())
+            if not likely:
+                return []
+            self._followers.move_to_end((command, first))
+            kept = [(stream, aggregate, *self._kept.get(stream, (None, None))) for aggregate, stream in likely]
+            return [(stream, folded) for stream, wanted, of, folded in kept if folded is not None and of is wanted]

@@ -236,7 +236,7 @@ def test_a_command_makes_two_round_trips(
         unit.complete(answer_of(context), audit_of(context), commit=True)
     names = [[call.statement.name for call in trip] for trip in calls]
     assert names == [
-        ["begin", "key_open", "lock", "stream_one"],
+        ["begin", "key_open", "lock", "stream_behind"],
         ["event_insert_1", "audit_record_and_answer", "commit"],
     ]
 
@@ -622,6 +622,81 @@ def test_a_stream_loaded_again_reads_only_what_came_behind_whoever_wrote_it(
     assert len(folded) == 2
 
 
+def test_what_a_command_made_of_a_stream_is_known_to_the_next_one(
+    unit_of_work: Units, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded: list[object] = []
+    till = counting_till(folded)
+
+    def flushed(unit: PostgresUnitOfWork) -> None:
+        unit.append(till, "A", [OPENED, filled(1)])
+        unit.flush()
+        unit.append(till, "A", [filled(2)])
+
+    unit_of_work.write(flushed)
+    unit_of_work.write(lambda unit: unit.load(till, "A") and unit.append(till, "A", [filled(4)]) and unit.flush())
+    folded.clear()
+    with unit_of_work.begin() as unit:
+        calls = _count_round_trips(unit, monkeypatch)
+        loaded = unit.load(till, "A")
+        assert (loaded.state, loaded.version) == (TillState("front", "USD", 7, 3), 4)
+        assert [call.statement.name for trip in calls for call in trip] == ["begin", "stream_behind"]
+    assert folded == []
+    unit_of_work.write(lambda unit: unit.load(till, "A") and unit.append(till, "A", [filled(8)]))
+    with unit_of_work.begin() as unit:
+        assert unit.load(till, "A").state.balance == 15
+
+
+@pytest.mark.parametrize("second", ["nothing", "write", "overtaken"])
+def test_streams_that_such_a_command_loaded_before_come_in_one_round_trip(
+    second: str, database: Database, unit_of_work: Units, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "AB":
+        unit_of_work.write(lambda unit, name=name: unit.append(TILL, name, [OPENED, filled(1)]))
+
+    def load_both(unit: PostgresUnitOfWork) -> list[int]:
+        return [unit.load(TILL, name).state.balance for name in "AB"]
+
+    with unit_of_work.begin() as unit:
+        calls = _count_round_trips(unit, monkeypatch)
+        assert load_both(unit) == [1, 1]
+        assert len(calls) == 2  # nothing is known of what follows
+    other = another_process(database, unit_of_work)
+    if second == "write":
+        other.write(lambda unit: unit.load(TILL, "B") and unit.append(TILL, "B", [filled(5)]))
+    with unit_of_work.begin() as unit:
+        calls = _count_round_trips(unit, monkeypatch)
+        assert unit.load(TILL, "A").state.balance == 1
+        if second == "overtaken":
+            other.write(lambda unit: unit.load(TILL, "B") and unit.append(TILL, "B", [filled(5)]))
+            unit.lock("till B")  # what was read before the lock was had is not gone on from
+        assert unit.load(TILL, "B").state.balance == (1 if second == "nothing" else 6)
+        assert len(calls) == (1 if second != "overtaken" else 2)
+    with unit_of_work.begin(name="Other") as unit:
+        calls = _count_round_trips(unit, monkeypatch)
+        load_both(unit)
+        assert len(calls) == 2  # another command is not expected to do the same
+
+
+def test_a_stream_read_ahead_and_overtaken_meets_the_conflict(database: Database, unit_of_work: Units) -> None:
+    for name in "AB":
+        unit_of_work.write(lambda unit, name=name: unit.append(TILL, name, [OPENED]))
+    other = another_process(database, unit_of_work)
+
+    def decide(unit: PostgresUnitOfWork, *, overtaken: bool) -> None:
+        unit.load(TILL, "A")
+        if overtaken:
+            other.write(lambda unit: unit.load(TILL, "B") and unit.append(TILL, "B", [filled(5)]))
+        unit.load(TILL, "B")
+        unit.append(TILL, "B", [filled(1)])
+
+    unit_of_work.write(lambda unit: decide(unit, overtaken=False))
+    with pytest.raises(ConcurrencyError):
+        unit_of_work.write(lambda unit: decide(unit, overtaken=True))
+    with unit_of_work.begin() as unit:
+        assert unit.load(TILL, "B").state.balance == 6
+
+
 def test_a_state_of_events_that_were_never_committed_is_not_gone_on_from(unit_of_work: Units) -> None:
     unit_of_work.write(lambda unit: unit.append(TILL, "A", [OPENED]))
     with unit_of_work.begin() as unit:
@@ -694,7 +769,7 @@ def test_a_snapshot_of_another_state_of_the_source_is_ignored(database: Database
     unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, "A", [filled(1) for _ in range(10)]))
     with psycopg.connect(database.conninfo) as connection:
         connection.execute("""UPDATE snapshot SET state = replace(state::text, '"balance":10', '"balance":77')::json""")
-    with unit_of_work.begin() as unit:
+    with another_process(database, unit_of_work).begin() as unit:
         assert unit.load(TILL_WITH_SNAPSHOTS, "A").state.balance == 77  # it is used
     with psycopg.connect(database.conninfo) as connection:
         connection.execute("UPDATE snapshot SET fingerprint = 'of an earlier release'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.aggregate import Aggregate
-from infrastructure.event_store.state_cache import STATE_BYTES, StateCache
+from infrastructure.event_store.state_cache import FOLLOWERS, STATE_BYTES, StateCache
 from infrastructure.event_store.streams import NO_HEAD, Folded
 
 COUNTER = Aggregate("counter", int, 0, lambda state, event: state + 1)
@@ -51,3 +51,15 @@ def test_a_saved_snapshot_is_remembered() -> None:
     cache.put(COUNTER, "A", folded(1, 10))
     cache.snapshot_saved("A", 8)
     assert cache.get(COUNTER, "A") == Folded(1, NO_HEAD, 8, 10)
+
+
+def test_the_streams_a_command_loaded_behind_another_are_remembered_as_far_as_they_are_kept() -> None:
+    cache = StateCache()
+    names = [f"F{number}" for number in range(FOLLOWERS + 1)]
+    for name in names:
+        cache.put(COUNTER, name, folded(1, 10))
+        cache.loaded_behind("Pay", "A", COUNTER, name)
+    cache.loaded_behind("Pay", "A", OTHER, names[2])  # of another kind than what is kept
+    assert [name for name, _ in cache.likely_behind("Pay", "A")] == [names[1], *names[3:]]
+    assert cache.likely_behind("Pay", "B") == []
+    assert cache.likely_behind("Bill", "A") == []
