@@ -28,7 +28,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -48,6 +49,8 @@ from projections.engine.writer import GenerationWriter
 
 _logger = logging.getLogger(__name__)
 
+R = TypeVar("R")
+
 #: Events read at once at most. The larger, the more changes of one row become one write; the memory grows with it.
 MOST_EVENTS: Final = 25_000
 #: Events read at once at the beginning.
@@ -56,8 +59,8 @@ FIRST_EVENTS: Final = 5_000
 CACHED_ROWS: Final = 500_000
 #: Bytes up to which an index is built in the ordinary way, in a moment; larger ones hold up nobody.
 SMALL_TABLE: Final = 32 << 20
-#: Projections whose indexes are built side by side.
-INDEXED_AT_ONCE: Final = 3
+#: Projections that are finished side by side (indexes, comparison, switch).
+FINISHED_AT_ONCE: Final = 2
 #: Milliseconds a rebuild waits for commands to let it hold the inline generations still, before it lets them go on.
 HOLD_TIMEOUT: Final = 500
 #: Attempts at holding still, and the seconds between them.
@@ -125,7 +128,8 @@ Stopping = Callable[[], bool]
 class Rebuilder:
     """Builds, compares and switches generations of the projections of a set.
 
-    `connections` opens connections, one a projection and five more at a time: a pool must have that many to give.
+    `connections` opens connections, at a time one a projection, four for each of the FINISHED_AT_ONCE and two more: a
+    pool must have that many to give.
     """
 
     def __init__(
@@ -177,7 +181,7 @@ class Rebuilder:
         """
         with self._run(names, Purpose.SERVE, restart, progress, stopping) as run:
             run.build()
-            return [run.finish(writer, reason) for writer in run.writers]
+            return run.side_by_side(lambda writer: run.finish(writer, reason))
 
     def verify(
         self, names: Iterable[str], *, progress: Report | None = None, stopping: Stopping | None = None
@@ -193,7 +197,7 @@ class Rebuilder:
                         name = writer.projection.name
                         raise NotReadyError(f"projection {name} has no live generation of this definition")
                 run.build()
-                return [run.check(writer) for writer in run.writers]
+                return run.side_by_side(run.check)
             finally:
                 run.drop()
 
@@ -273,6 +277,7 @@ class _Run:
         self._most = most
         self._feeding = Feeding(self._reader, most, first=FIRST_EVENTS, background=reading)
         self._progress = progress
+        self._telling = Lock()
         self._stopping = stopping or _never
         self._started = time.monotonic()
         self._seen_before = sum(writer.events_seen for writer in writers)
@@ -280,13 +285,21 @@ class _Run:
     # Building
 
     def build(self) -> None:
-        """Feed all generations to the end of the log, or to where the live ones stand, and complete their indexes."""
-        self._catch_up(self.writers, "reading", self._bounds)
-        incomplete = [writer for writer in self.writers if not writer.failed and not writer.record.complete]
-        if incomplete and not self._stopping():
-            self._tell("indexing")
-            with ThreadPoolExecutor(INDEXED_AT_ONCE, "projection-index") as workers:
-                list(workers.map(self._complete, incomplete))
+        """Feed all generations to the end of the log, or to where the live ones stand."""
+        self._catch_up(self.writers, "reading", self._bounds, self._feeding)
+
+    def side_by_side(self, finish: Callable[[GenerationWriter], R]) -> list[R]:
+        """Complete the indexes of each generation and finish it, several at a time: a small one waits for no large one.
+        Their results in the order of the writers; an error comes out when the others have ended."""
+
+        def completed(writer: GenerationWriter) -> R:
+            if not writer.failed and not writer.record.complete and not self._stopping():
+                self._tell("indexing")
+                self._complete(writer)
+            return finish(writer)
+
+        with ThreadPoolExecutor(FINISHED_AT_ONCE, "projection-finish") as workers:
+            return list(workers.map(completed, self.writers))
 
     def comparable(self, writer: GenerationWriter) -> Generation | None:
         """The live generation, if the same fold fills it."""
@@ -322,12 +335,13 @@ class _Run:
         writers: Sequence[GenerationWriter],
         phase: str,
         bounds: Callable[[], Mapping[GenerationWriter, LogPosition]],
+        feeding: Feeding,
     ) -> None:
         """Feed to the end of what there is to read. Under traffic the end moves on; the rest is small then."""
         while not self._stopping():
             self._tell(phase)
-            self._feeding.round(writers, bounds())
-            if self._feeding.at_the_end:
+            feeding.round(writers, bounds())
+            if feeding.at_the_end:
                 fed = [writer.place for writer in writers]
                 for writer in writers:
                     writer.settle()
@@ -349,18 +363,19 @@ class _Run:
     def _tell(self, phase: str) -> None:
         if self._progress is None or not self.writers:
             return
-        events = sum(writer.events_seen for writer in self.writers) - self._seen_before
-        elapsed = max(time.monotonic() - self._started, 0.001)
-        self._progress(
-            Progress(
-                phase=phase,
-                projections=tuple(writer.projection.name for writer in self.writers),
-                position=min(writer.highest for writer in self.writers),
-                head=self._reader.head().position,
-                events=events // len(self.writers),
-                rate=round(events / len(self.writers) / elapsed),
+        with self._telling:  # several may be finished at a time
+            events = sum(writer.events_seen for writer in self.writers) - self._seen_before
+            elapsed = max(time.monotonic() - self._started, 0.001)
+            self._progress(
+                Progress(
+                    phase=phase,
+                    projections=tuple(writer.projection.name for writer in self.writers),
+                    position=min(writer.highest for writer in self.writers),
+                    head=self._reader.head().position,
+                    events=events // len(self.writers),
+                    rate=round(events / len(self.writers) / elapsed),
+                )
             )
-        )
 
     # Finishing
 
@@ -400,7 +415,7 @@ class _Run:
 
     def _compare(self, writer: GenerationWriter, live: Generation, *, every_row: bool) -> Comparison | None:
         """Compare on a snapshot in which both generations have seen the same events; None if the new one failed."""
-        self._catch_up([writer], "reading", self._bounds)
+        self._catch_up([writer], "reading", self._bounds, Feeding(self._reader, self._most))
         with self._reading_all() as snapshot:
             with self._held_still(writer, live) as hold:
                 self._take_last(writer, live, hold)
@@ -423,7 +438,7 @@ class _Run:
 
     def _switch(self, writer: GenerationWriter, live: Generation | None, reason: str | None) -> Outcome:
         """Put the generation in the place of the live one, in one transaction, at the same or a later position."""
-        self._catch_up([writer], "reading", dict)
+        self._catch_up([writer], "reading", dict, Feeding(self._reader, self._most))
         with self._held_still(writer, live) as hold:
             if not writer.failed and not self._stopping():
                 self._take_last(writer, live, hold)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -267,7 +268,11 @@ def test_a_rebuild_can_be_stopped_and_tells_its_progress(bench: Workbench) -> No
     reports = rebuilder.rebuild(projections, progress=told.append)
     assert outcomes(reports) == {Outcome.SWITCHED}
     phases = [phase for phase, _ in itertools.groupby(progress.phase for progress in told)]
-    assert phases == ["reading", "indexing", *["switching", "reading"] * len(projections)]
+    assert phases[:2] == ["reading", "indexing"]
+    assert Counter(progress.phase for progress in told if progress.phase != "reading") == {
+        "indexing": len(projections),
+        "switching": len(projections),
+    }
     reading = [progress.fraction for progress in told if progress.phase == "reading"]
     assert reading[0] == 0.0
     assert reading == sorted(reading)
