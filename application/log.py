@@ -69,11 +69,23 @@ class UnreadableEvent:
     reason: str
 
 
+class Page(NamedTuple):
+    """Events in log order, and whether the read stopped at its limit, so that there may be more behind them."""
+
+    events: Sequence[RecordedEvent]
+    more: bool
+
+
 class LogReader(Protocol):
     """Reads the log in order; safe against events that commit late."""
 
+    def page(self, after: LogPosition, limit: int) -> Page:
+        """Events behind `after`, in log order, up to `limit`, in which a large event counts as many: what a page takes
+        of memory is bounded, though an event may carry thousands of lines. At least one, if there is any."""
+        ...
+
     def read(self, after: LogPosition, limit: int) -> Sequence[RecordedEvent]:
-        """At most `limit` events behind `after`, in log order. Empty: nothing readable yet."""
+        """The events of `page`. Empty: nothing readable yet."""
         ...
 
     def head(self) -> LogPosition:

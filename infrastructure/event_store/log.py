@@ -12,19 +12,26 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from application.log import START, LogPosition, RecordedEvent, UnreadableEvent
+from application.log import START, LogPosition, Page, RecordedEvent, UnreadableEvent
 from domain.events import UnknownEventError
 from infrastructure.event_store.codec import Decode, Decoders
 from infrastructure.postgres.connection import Call, Row, Statement, StoreConnection
 from projections.engine.garbage import no_garbage_collection
 
-#: Events one read returns at most, whatever was asked for.
-READ_LIMIT = 20_000
+#: Events one page holds at most, whatever was asked for.
+READ_LIMIT = 25_000
+#: Rows fetched at once: before they are weighed, this many large events are in memory.
+ROWS_AT_ONCE = 2_000
+#: Bytes of payload up to which an event counts once; of a larger one so many bytes count as one event. The lines of
+#: an invoice, which make most of a large payload, stand in it column by column, in some 25 bytes each.
+LIGHT = 2_048
+BYTES_A_LINE = 32
 
 _COLUMNS = (
     "position, transaction, stream, stream_position, type, payload, recorded_at, effective_date, event_id, actor,"
     " command_id, correlation_id, causation_id, schema_version"
 )
+_PAYLOAD = _COLUMNS.split(", ").index("payload")
 _READABLE = "transaction < pg_snapshot_xmin(pg_current_snapshot())"
 _READ = Statement(
     "log_read",
@@ -64,16 +71,37 @@ class EventLog:
     it stop (PLT-026).
     """
 
+    _statement = _READ
+
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._decoders = _ForgivingDecoders()
 
-    def read(self, after: LogPosition, limit: int) -> Sequence[RecordedEvent]:
-        """At most `limit` events (never more than READ_LIMIT) behind `after`, in log order."""
+    def page(self, after: LogPosition, limit: int) -> Page:
+        """Events behind `after`, in log order, that together weigh `limit` (never more than READ_LIMIT)."""
         limit = min(limit, READ_LIMIT)
+        events: list[RecordedEvent] = []
+        weight = 0
         with self._connections() as connection:
-            [rows] = connection.round_trip(Call(_READ, [after.transaction, after.position, limit]))
-            return self._events(rows)
+            while weight < limit:
+                wanted = min(limit - weight, ROWS_AT_ONCE)
+                [rows] = connection.round_trip(Call(self._statement, [*after, wanted]))
+                fitting = rows
+                for index, row in enumerate(rows):
+                    if weight >= limit:
+                        fitting = rows[:index]
+                        break
+                    size = len(row[_PAYLOAD])
+                    weight += 1 if size <= LIGHT else size // BYTES_A_LINE
+                events += self._events(fitting)
+                if len(rows) < wanted and fitting is rows:
+                    return Page(events, False)
+                after = events[-1].place
+        return Page(events, True)
+
+    def read(self, after: LogPosition, limit: int) -> Sequence[RecordedEvent]:
+        """The events of `page`."""
+        return self.page(after, limit).events
 
     def head(self) -> LogPosition:
         """The last readable place now; START when the log is empty."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
 import psycopg
 
-from application.log import START, LogPosition, LogReader, RecordedEvent
-from infrastructure.event_store.log import _COLUMNS, READ_LIMIT, Connections, EventLog
+from application.log import START, LogPosition, LogReader
+from infrastructure.event_store.log import _COLUMNS, Connections, EventLog
 from infrastructure.postgres.connection import Call, Statement, StoreConnection
 
 _READ_VISIBLE = Statement(
@@ -40,14 +39,10 @@ class PostgresLogSource:
 class _VisibleLog(EventLog):
     """The log without the horizon that protects followers: for a moment in which nobody appends."""
 
+    _statement = _READ_VISIBLE
+
     def __init__(self, connection: StoreConnection) -> None:
         super().__init__(lambda: nullcontext(connection))
-
-    def read(self, after: LogPosition, limit: int) -> Sequence[RecordedEvent]:
-        call = Call(_READ_VISIBLE, [after.transaction, after.position, min(limit, READ_LIMIT)])
-        with self._connections() as connection:
-            [rows] = connection.round_trip(call)
-            return self._events(rows)
 
     def head(self) -> LogPosition:
         with self._connections() as connection:

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 
-from application.log import LogPosition, LogReader, RecordedEvent
+from application.log import LogPosition, LogReader, Page, RecordedEvent
 from projections.engine.garbage import no_garbage_collection
 from projections.engine.writer import GenerationWriter
 
@@ -25,7 +25,8 @@ SHORT_BATCH = 1_000
 
 
 class Feeding:
-    """Feeds writers round by round, in batches of at most `most` events that adapt to the time they take."""
+    """Feeds writers round by round, in batches that adapt to the time they take: of `most` events at most, as the pages
+    of the log count them."""
 
     def __init__(
         self, reader: LogReader, most: int, *, first: int = SHORT_BATCH, background: Executor | None = None
@@ -33,7 +34,7 @@ class Feeding:
         self._reader = reader
         self._most = most
         self._background = background
-        self._ahead: tuple[LogPosition, Future[Sequence[RecordedEvent]]] | None = None
+        self._ahead: tuple[LogPosition, Future[Page]] | None = None
         self._limit = min(most, first)
         #: Whether every read of the last round came to the end of what there was to read.
         self.at_the_end = False
@@ -54,12 +55,14 @@ class Feeding:
         self, place: LogPosition, writers: Sequence[GenerationWriter], bounds: Mapping[GenerationWriter, LogPosition]
     ) -> int:
         limit = self._limit
-        events = self._next(place, limit)
+        events, more = self._next(place, limit)
         if not events:
             return 0
-        if self._background is not None and len(events) == limit:
-            after = events[-1].place
-            self._ahead = after, self._background.submit(self._read, after, min(limit * 2, self._most))
+        if more:
+            self.at_the_end = False
+            if self._background is not None:
+                after = events[-1].place
+                self._ahead = after, self._background.submit(self._reader.page, after, min(limit * 2, self._most))
         started = time.monotonic()
         for writer in writers:
             bound = bounds.get(writer)
@@ -68,31 +71,17 @@ class Feeding:
                 writer.feed(share)
         if time.monotonic() - started > LONGEST_BATCH * len(writers):
             self._limit = max(limit // 2, SHORT_BATCH)
-        elif len(events) == limit:
+        elif more:
             self._limit = min(limit * 2, self._most)
-        if len(events) == limit:
-            self.at_the_end = False
         return len(events)
 
-    def _next(self, place: LogPosition, limit: int) -> Sequence[RecordedEvent]:
-        """Up to `limit` events behind the place, of those read ahead if that is where they begin."""
+    def _next(self, place: LogPosition, limit: int) -> Page:
+        """The next page behind the place: the one read ahead if that is where it begins."""
         ahead, self._ahead = self._ahead, None
         if ahead is None or ahead[0] != place:
-            return self._read(place, limit)
-        events = ahead[1].result()[:limit]
-        if len(events) == limit:
-            return events
-        return [*events, *self._read(events[-1].place if events else place, limit - len(events))]
-
-    def _read(self, place: LogPosition, limit: int) -> Sequence[RecordedEvent]:
-        """Up to `limit` events behind the place; the reader may give fewer at once than there are."""
-        events = list(self._reader.read(place, limit))
-        while events and len(events) < limit:
-            more = self._reader.read(events[-1].place, limit - len(events))
-            if not more:
-                break
-            events += more
-        return events
+            return self._reader.page(place, limit)
+        page = ahead[1].result()
+        return page if len(page.events) <= limit else Page(page.events[:limit], True)
 
 
 _ENDLESS = LogPosition(1 << 63, 0)

@@ -6,17 +6,17 @@ import datetime as dt
 import random
 import threading
 import time
-from typing import Any
 
 import psycopg
 import pytest
 
 from application.clock import SystemClock, UuidSource
 from application.dispatch import ConcurrencyError
-from application.log import START, LogPosition, RecordedEvent, UnreadableEvent
+from application.log import START, RecordedEvent, UnreadableEvent
 from domain.money import Money
+from infrastructure.event_store import log
 from infrastructure.event_store.append import INSERT_UP_TO
-from infrastructure.event_store.log import READ_LIMIT, EventLog
+from infrastructure.event_store.log import BYTES_A_LINE, EventLog
 from infrastructure.event_store.streams import heads_call
 from infrastructure.event_store.verification import verify_streams
 from infrastructure.postgres.connection import BEGIN, COMMIT, Call, Statement
@@ -342,23 +342,32 @@ def test_a_log_restored_from_another_servers_dump_is_recognised(
     assert event_store.read(START, 10) == []
 
 
-def test_one_read_returns_no_more_than_its_limit(event_store: EventLog) -> None:
-    asked: list[Any] = []
+def test_a_page_holds_no_more_than_its_limit_and_tells_whether_there_may_be_more(
+    unit_of_work: Units, event_store: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "ROWS_AT_ONCE", 2)
+    unit_of_work.write(lambda unit: unit.append(TILL, "A", [filled(number) for number in range(7)]))
+    first = event_store.page(START, 3)
+    assert ([event.stream_position for event in first.events], first.more) == ([1, 2, 3], True)
+    rest = event_store.page(first.events[-1].place, 10**9)
+    assert ([event.stream_position for event in rest.events], rest.more) == ([4, 5, 6, 7], False)
+    assert event_store.page(rest.events[-1].place, 5) == ([], False)
+    monkeypatch.setattr(log, "READ_LIMIT", 5)
+    assert [event.stream_position for event in event_store.read(START, 10**9)] == [1, 2, 3, 4, 5]
 
-    class Connection:
-        def __enter__(self) -> Connection:
-            return self
 
-        def __exit__(self, *_: object) -> None: ...
-
-        def round_trip(self, call: Call) -> list[list[Any]]:
-            asked.append(call.parameters[2])
-            return [[]]
-
-    log = EventLog(Connection)  # type: ignore[arg-type, return-value]
-    log.read(LogPosition(0, 0), 10**9)
-    log.read(LogPosition(0, 0), 5)
-    assert asked == [READ_LIMIT, 5]
+def test_a_large_event_counts_as_many(unit_of_work: Units, event_store: EventLog) -> None:
+    large = TillOpened(name="x" * BYTES_A_LINE * 80, currency="USD")  # counts as 80 and a little
+    events = [filled(1), large, filled(2), large, filled(3), large]
+    unit_of_work.write(lambda unit: unit.append(TILL, "A", events))
+    place, pages = START, []
+    while (page := event_store.page(place, 60)).events:
+        pages.append([event.stream_position for event in page.events])
+        place = page.events[-1].place
+    assert pages == [[1, 2], [3, 4], [5, 6]]
+    assert [len(event_store.page(START, limit).events) for limit in (1, 2, 60, 90, 95, 190, 1_000)] == [
+        1, 2, 2, 4, 4, 6, 6
+    ]  # fmt: skip
 
 
 def test_the_transaction_id_is_taken_before_a_position(database: Database) -> None:

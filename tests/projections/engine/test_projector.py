@@ -323,8 +323,8 @@ def test_projections_at_one_place_are_fed_from_one_read(bench: Workbench) -> Non
     bench.commit(History(seed=6).next(50))
     reads: list[LogPosition] = []
     reader = bench.log.settled()
-    read = reader.read
-    reader.read = lambda after, limit: reads.append(after) or read(after, limit)  # type: ignore[method-assign, func-returns-value]
+    page = reader.page
+    reader.page = lambda after, limit: reads.append(after) or page(after, limit)  # type: ignore[method-assign, func-returns-value]
     projector = bench.projector(projections)
     assert projector.catch_up() == 200, "the laggards' 150 and the other's 50"
     places = [place for place in reads if place == LogPosition(0, 0)]
