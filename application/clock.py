@@ -99,6 +99,7 @@ class MovableClock:
         self._refresh = refresh.total_seconds()
         self._offset = dt.timedelta()
         self._read_at: float | None = None
+        self._reading = threading.Lock()
 
     def now(self) -> dt.datetime:
         if self._production:
@@ -131,8 +132,14 @@ class MovableClock:
 
     def _current_offset(self) -> dt.timedelta:
         moment = time.monotonic()
-        if self._read_at is None or moment - self._read_at >= self._refresh:
+        if self._read_at is None:
             self._offset, self._read_at = self._store.read(), moment
+        elif moment - self._read_at >= self._refresh and self._reading.acquire(blocking=False):
+            # One thread at a time: whoever holds a connection and asks the time must not wait for others who do.
+            try:
+                self._offset, self._read_at = self._store.read(), moment
+            finally:
+                self._reading.release()
         return self._offset
 
 

@@ -17,6 +17,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import NamedTuple
 
 from domain.errors import InvariantError, Problem, refuse
 from domain.ledger.chart import CHART, EXCHANGE_GAIN, EXCHANGE_LOSS, INTERCOMPANY, MAPPINGS, LotKind
@@ -36,8 +37,7 @@ from domain.payments.classification import Bucket
 DETAIL_LINES = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Dimensions:
+class Dimensions(NamedTuple):
     """What a line is about (LED-005). None where it does not apply or is not known."""
 
     entity: str
@@ -59,11 +59,10 @@ class Dimensions:
 
     def summed(self) -> Dimensions:
         """The dimensions of a summed line: without item, premium sequence and member record."""
-        return replace(self, item=None, sequence=None, member=None)
+        return self._replace(item=None, sequence=None, member=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
+class Movement(NamedTuple):
     """One amount of a money event, minor units ≥ 0, with the keys that its posting rule may ask for.
 
     `debit` and `credit` are the dimensions of the two lines; they differ where money changes account or owner.
@@ -90,6 +89,10 @@ class Movement:
         return MAPPINGS[mapping][str(key)]
 
 
+#: The members of a `Movement` that its posting rule may ask for: from `case` to `to_bucket`.
+_KEYS = slice(Movement._fields.index("case"), Movement._fields.index("undone"))
+
+
 @dataclass(frozen=True, slots=True)
 class MoneyEvent:
     """A business transaction as the ledger posts it (LED-004, LED-019): the id is that of the causing domain event."""
@@ -103,8 +106,7 @@ class MoneyEvent:
     activity: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JournalLine:
+class JournalLine(NamedTuple):
     """One line: exactly one of `debit` and `credit` is above 0, in the original currency; so are the base amounts.
 
     Lines of exchange differences have no original amount, base amounts only (LED-002).
@@ -203,8 +205,8 @@ def _summed(type_: TransactionType, movements: Sequence[Movement]) -> Sequence[M
         debit, credit = movement.debit.summed(), movement.credit.summed()
         key = (movement.code(rule.debit), movement.code(rule.credit), debit, credit)
         totals[key] = totals.get(key, 0) + movement.amount
-        first.setdefault(key, replace(movement, debit=debit, credit=credit))
-    return [replace(first[key], amount=amount) for key, amount in totals.items()]
+        first.setdefault(key, movement._replace(debit=debit, credit=credit))
+    return [first[key]._replace(amount=amount) for key, amount in totals.items()]
 
 
 def _entry(
@@ -213,9 +215,13 @@ def _entry(
     """Lines of (movement, base amount of the debit, base amount of the credit), clearing and differences added."""
     sides: list[JournalLine] = []
     currency = event.currency
+    keys: object = None
+    debit = credit = ""
     for movement, base_debit, base_credit in valued:
-        rule, amount = rule_of(event.type, movement.case), movement.amount
-        debit, credit = movement.code(rule.debit), movement.code(rule.credit)
+        amount = movement.amount
+        if movement[_KEYS] != keys:  # most movements of an event have the same
+            keys, rule = movement[_KEYS], rule_of(event.type, movement.case)
+            debit, credit = movement.code(rule.debit), movement.code(rule.credit)
         in_debit = rate_text(base_debit, amount, currency, base_currency)
         in_credit = rate_text(base_credit, amount, currency, base_currency)
         number = len(sides) + 1
@@ -409,8 +415,7 @@ def reversal(
         late_posting=dating.late,
         reverses=entry.transaction_id,
         lines=tuple(
-            replace(
-                line,
+            line._replace(
                 debit=line.credit,
                 credit=line.debit,
                 base_debit=line.base_credit,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domain.invoices.lines import LineChunk, LinePart, LineTerms
 from domain.ledger.chart import AmountType, WriteOffClass
@@ -104,14 +104,14 @@ def _payment_movements(
         case BucketMoved():
             return TransactionType.BUCKET_MOVED, happened.record, _bucket_moved(happened, entity_of)
         case MemberOverpaymentReleased():
-            here = replace(_cash(happened.record, entity_of), member=happened.member)
-            to = here if happened.to is not Bucket.UNAPPLIED else replace(here, member=None)
+            here = _cash(happened.record, entity_of)._replace(member=happened.member)
+            to = here if happened.to is not Bucket.UNAPPLIED else here._replace(member=None)
             moved = [Movement(happened.amount, here, to, bucket=Bucket.MEMBER_OVERPAYMENT, to_bucket=happened.to)]
             return TransactionType.BUCKET_MOVED, happened.record, moved
         case PaymentTransferred():
             here = _cash(happened.record, entity_of)
             moved = [
-                Movement(target.amount, here, replace(here, entity=entity_of(target.account), account=target.account))
+                Movement(target.amount, here, here._replace(entity=entity_of(target.account), account=target.account))
                 for target in happened.targets
             ]
             return TransactionType.PAYMENT_TRANSFERRED, happened.record, moved
@@ -145,7 +145,7 @@ def _released(happened: PaymentReceived | PaymentReleased, entity_of: Callable[[
     told = happened.sources
     sources = list(zip(told.accounts, told.amounts, strict=True)) or [(here.account or "", happened.amount)]
     return [
-        Movement(amount, replace(here, entity=entity_of(account), account=account), here, Case.TO_ACCOUNT)
+        Movement(amount, here._replace(entity=entity_of(account), account=account), here, Case.TO_ACCOUNT)
         for account, amount in sources
     ]
 
@@ -165,8 +165,8 @@ def _lines_moved(
     for invoice, line, amount in record_lines(happened.lines):
         item = line_dimensions(invoice, line)
         if (item.account, item.payment) != (here.account, here.payment):
-            item = replace(item, account=here.account, payment=here.payment)
-        money = here if bucket is Bucket.UNAPPLIED else replace(here, member=item.member)
+            item = item._replace(account=here.account, payment=here.payment)
+        money = here if bucket is Bucket.UNAPPLIED else here._replace(member=item.member)
         debit, credit = (item, money) if undone else (money, item)
         movements.append(Movement(amount, debit, credit, bucket=bucket))
     if undone:
@@ -181,7 +181,7 @@ def _bucket_moved(happened: BucketMoved, entity_of: Callable[[str], str]) -> lis
         members = MemberAmounts(("",), (happened.amount,))
     movements = []
     for member, amount in zip(members.members, members.amounts, strict=True):
-        at_member = replace(here, member=member or None)
+        at_member = here._replace(member=member or None)
         movements.append(
             Movement(
                 amount,

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg_pool import ConnectionPool
 
 from infrastructure.postgres.connection import StoreConnection
+from infrastructure.postgres.pool import FaithfulPool
 from infrastructure.postgres.server import DEFAULT_FOLDER, EmbeddedServer
 
 
@@ -92,7 +92,7 @@ def connect(
     return Database(server.ensure_database(name), limits=limits), server
 
 
-def _pool(name: str, conninfo: str, limits: Limits, statement: int, size: int) -> ConnectionPool[StoreConnection]:
+def _pool(name: str, conninfo: str, limits: Limits, statement: int, size: int) -> FaithfulPool:
     given = conninfo_to_dict(conninfo)
     options = [
         str(given.get("options") or ""),
@@ -104,7 +104,7 @@ def _pool(name: str, conninfo: str, limits: Limits, statement: int, size: int) -
     ]
     if name == "readers":
         options.append("-c default_transaction_read_only=on")
-    return ConnectionPool(
+    return FaithfulPool(
         make_conninfo(
             conninfo,
             options=" ".join(filter(None, options)),
@@ -112,11 +112,7 @@ def _pool(name: str, conninfo: str, limits: Limits, statement: int, size: int) -
             application_name=f"rollon {name}",
             tcp_user_timeout=limits.statement,
         ),
-        connection_class=StoreConnection,
-        kwargs={"autocommit": True},
-        min_size=1,
         max_size=size,
         timeout=limits.pool_wait / 1000,
         name=name,
-        open=True,
     )

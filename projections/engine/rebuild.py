@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -61,6 +62,9 @@ CACHED_ROWS: Final = 500_000
 SMALL_TABLE: Final = 32 << 20
 #: Projections that are finished side by side (indexes, comparison, switch).
 FINISHED_AT_ONCE: Final = 2
+#: Seconds a thread keeps the interpreter when another one wants it. The threads that read and write hand over pieces of
+#: what is on its way ten thousand times; at the usual 5 ms they would mostly wait for the one that folds.
+TURN: Final = 0.0002
 #: Milliseconds a rebuild waits for commands to let it hold the inline generations still, before it lets them go on.
 HOLD_TIMEOUT: Final = 500
 #: Attempts at holding still, and the seconds between them.
@@ -237,6 +241,7 @@ class Rebuilder:
     ) -> Iterator[_Run]:
         projections = [self._projections[name] for name in dict.fromkeys(names)]
         with ExitStack() as stack:
+            stack.enter_context(_short_turns())
             control = stack.enter_context(dedicated(self._connections))
             for projection in projections:
                 _take(control, lock_key(f"{purpose} {projection.name}"), projection.name, stack)
@@ -485,6 +490,17 @@ class _Run:
             writer.settle()
             if writer.place == before:
                 return
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Within, the threads of this process take turns more often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(TURN)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _feed_visible(writer: GenerationWriter, reader: LogReader, most: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import multiprocessing
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -185,3 +186,33 @@ def test_threads_never_get_the_same_id() -> None:
     for thread in threads:
         thread.join()
     assert len(set(found)) == 8_000
+
+
+def test_only_one_thread_at_a_time_reads_the_offset_again() -> None:
+    """The others go on with what is known: each may hold a connection that the reading one waits for."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Store:
+        reads = 0
+
+        def read(self) -> dt.timedelta:
+            self.reads += 1
+            if self.reads == 2:
+                reading.set()
+                assert go_on.wait(10)
+            return dt.timedelta(days=self.reads)
+
+        def write(self, offset: dt.timedelta) -> None: ...
+
+        def recorded_until(self) -> None: ...
+
+    store = Store()
+    clock = MovableClock(store, production=False, refresh=dt.timedelta(0))
+    assert clock.offset == dt.timedelta(days=1)
+    with ThreadPoolExecutor(1) as other:
+        theirs = other.submit(lambda: clock.offset)
+        assert reading.wait(10)
+        assert clock.offset == dt.timedelta(days=1)
+        go_on.set()
+        assert theirs.result(10) == dt.timedelta(days=2)
+    assert clock.offset == dt.timedelta(days=3)

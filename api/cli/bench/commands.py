@@ -30,7 +30,8 @@ WARM_UP: Final = 50
 ACCOUNTS: Final = 16
 WRITERS: Final = 8
 PROCESSES: Final = 2
-SECONDS: Final = 4.0
+SECONDS: Final = 3.0
+ROUNDS: Final = 3
 
 _COMMAND: Final = "UpdateInvoicePreferences"
 _RAW = "CREATE TABLE raw_row (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL)"
@@ -76,13 +77,20 @@ def _alone(name: str, connection: psycopg.Connection[Any], change: Callable[[int
 
 
 def _together(conninfo: str, accounts: Sequence[str]) -> Measure:
-    """Commands a second of eight writers in as many processes as the machine has cores, against one writer; each
-    writes to accounts of its own, as most commands do."""
-    one = _throughput(conninfo, [[accounts[:2]]])
+    """Commands a second of eight writers in two processes, against one writer; each writes to accounts of its own, as
+    most commands do. The best of several rounds each, in turn, so that both meet the same machine.
+
+    On a machine of two cores this measures how much of the second core is had: one writer and the server process that
+    works for it take turns, and keep one core busy together.
+    """
     share = len(accounts) // WRITERS
     shares = [accounts[number * share : (number + 1) * share] for number in range(WRITERS)]
     each = WRITERS // PROCESSES
-    eight = _throughput(conninfo, [shares[number * each : (number + 1) * each] for number in range(PROCESSES)])
+    together = [shares[number * each : (number + 1) * each] for number in range(PROCESSES)]
+    one = eight = 0.0
+    for _ in range(ROUNDS):
+        one = max(one, _throughput(conninfo, [[accounts[:2]]]))
+        eight = max(eight, _throughput(conninfo, together))
     return rate(f"{WRITERS} concurrent writers", eight, one, "commands/s", 2.0)
 
 

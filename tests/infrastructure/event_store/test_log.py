@@ -16,7 +16,7 @@ from application.log import START, RecordedEvent, UnreadableEvent
 from domain.money import Money
 from infrastructure.event_store import log
 from infrastructure.event_store.append import INSERT_UP_TO
-from infrastructure.event_store.log import BYTES_A_LINE, EventLog
+from infrastructure.event_store.log import BYTES_A_LINE, LIGHT, EventLog
 from infrastructure.event_store.streams import heads_call
 from infrastructure.event_store.verification import verify_streams
 from infrastructure.postgres.connection import BEGIN, COMMIT, Call, Statement
@@ -357,7 +357,7 @@ def test_a_page_holds_no_more_than_its_limit_and_tells_whether_there_may_be_more
 
 
 def test_a_large_event_counts_as_many(unit_of_work: Units, event_store: EventLog) -> None:
-    large = TillOpened(name="x" * BYTES_A_LINE * 80, currency="USD")  # counts as 80 and a little
+    large = TillOpened(name="x" * (LIGHT + BYTES_A_LINE * 80), currency="USD")  # counts as 80 and a little
     events = [filled(1), large, filled(2), large, filled(3), large]
     unit_of_work.write(lambda unit: unit.append(TILL, "A", events))
     place, pages = START, []
