@@ -765,21 +765,34 @@ def test_a_snapshot_is_the_head_of_a_stream_as_good_as_its_last_event(database: 
     assert rows(database, "SELECT count(DISTINCT recorded_at) FROM event") == [(11,)]
 
 
+def test_a_new_stream_is_stored_beside_only_when_it_is_twice_as_long(database: Database, unit_of_work: Units) -> None:
+    def begun(name: str, count: int) -> None:
+        unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, name, [filled(1) for _ in range(count)]))
+
+    begun("short", 19)
+    begun("long", 20)
+    assert rows(database, "SELECT stream FROM snapshot") == [("till:long",)]
+    unit_of_work.write(
+        lambda unit: unit.load(TILL_WITH_SNAPSHOTS, "short") and unit.append(TILL_WITH_SNAPSHOTS, "short", [filled(1)])
+    )
+    assert rows(database, "SELECT count(*) FROM snapshot") == [(2,)]
+
+
 def test_a_snapshot_of_another_state_of_the_source_is_ignored(database: Database, unit_of_work: Units) -> None:
-    unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, "A", [filled(1) for _ in range(10)]))
+    unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, "A", [filled(1) for _ in range(20)]))
     with psycopg.connect(database.conninfo) as connection:
-        connection.execute("""UPDATE snapshot SET state = replace(state::text, '"balance":10', '"balance":77')::json""")
+        connection.execute("""UPDATE snapshot SET state = replace(state::text, '"balance":20', '"balance":77')::json""")
     with another_process(database, unit_of_work).begin() as unit:
         assert unit.load(TILL_WITH_SNAPSHOTS, "A").state.balance == 77  # it is used
     with psycopg.connect(database.conninfo) as connection:
         connection.execute("UPDATE snapshot SET fingerprint = 'of an earlier release'")
     with another_process(database, unit_of_work).begin() as unit:
-        assert unit.load(TILL_WITH_SNAPSHOTS, "A").state.balance == 10
-        assert unit.load_many(TILL_WITH_SNAPSHOTS, ["A"])["A"].version == 10
+        assert unit.load(TILL_WITH_SNAPSHOTS, "A").state.balance == 20
+        assert unit.load_many(TILL_WITH_SNAPSHOTS, ["A"])["A"].version == 20
 
 
 def test_many_states_of_new_streams_are_stored_as_one_by_one(database: Database, unit_of_work: Units) -> None:
-    events = [OPENED, *(filled(number) for number in range(10))]
+    events = [OPENED, *(filled(number) for number in range(20))]
     unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, "one", events))
     names = [f"many-{number}" for number in range(REPLACE_UP_TO + 2)]
 
@@ -792,14 +805,14 @@ def test_many_states_of_new_streams_are_stored_as_one_by_one(database: Database,
     unit_of_work.write(decide)
     found = rows(database, "SELECT stream, stream_position, fingerprint, state::text, hash FROM snapshot")
     assert len(found) == len(names) + 1
-    expected = stream_store.state_text(TillState("front", "USD", 45, 10))
-    heads = dict(rows(database, "SELECT stream, hash FROM event WHERE stream_position = 11"))
+    expected = stream_store.state_text(TillState("front", "USD", 190, 20))
+    heads = dict(rows(database, "SELECT stream, hash FROM event WHERE stream_position = 21"))
     mark = stream_store.fingerprint(TILL_WITH_SNAPSHOTS)
     assert {row for row in found if row[0] != "till:one"} == {
-        (f"till:{name}", 11, mark, expected, heads[f"till:{name}"]) for name in names
+        (f"till:{name}", 21, mark, expected, heads[f"till:{name}"]) for name in names
     }
     assert [row[1:4] for row in found if row[0] == "till:one"] == [
-        (21, mark, stream_store.state_text(TillState("front", "USD", 90, 20)))
+        (41, mark, stream_store.state_text(TillState("front", "USD", 380, 40)))
     ]
     [(recorded, transactions)] = rows(
         database,
@@ -809,7 +822,7 @@ def test_many_states_of_new_streams_are_stored_as_one_by_one(database: Database,
     assert (recorded, transactions) == (1, 1)
     with another_process(database, unit_of_work).begin() as unit:
         for name in names:
-            assert unit.load(TILL_WITH_SNAPSHOTS, name).state == TillState("front", "USD", 45, 10)
+            assert unit.load(TILL_WITH_SNAPSHOTS, name).state == TillState("front", "USD", 190, 20)
     assert verify_streams(database) == []
 
 
