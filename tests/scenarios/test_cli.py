@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from api.cli.bench import command as bench_command
@@ -35,6 +36,14 @@ from tests.scenarios.conftest import World
 from tests.scenarios.test_imports import ADDED, coverage, enrolment, instruction
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command sets up the logging of its process, which here is that of all the other tests."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture
