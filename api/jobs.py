@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,18 +20,25 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.edge import Edge
+from api.commands import CHANNEL
+from api.edge import Edge, correlation_of, principal_of
 from api.paths import NameConvertor  # noqa: F401  {job:name}
 from api.problems import RequestRefused, not_found, to_json
-from application.command import FIRST_DAY, LAST_DAY, is_day_in_bounds
+from application.command import FIRST_DAY, LAST_DAY, CommandRequest, is_day_in_bounds
 from application.dispatch import Layer
 from application.jobs import ControlAction, JobRun, JobRunner, RunRequest, RunState
-from domain.errors import Problem
+from domain.errors import Problem, Refusal
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MAX_ACCOUNTS: Final = 10_000
 _RUN_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+#: What the rulebook calls the ways of control.
+_NAMES: Final = {
+    ControlAction.PAUSE: "PauseJob",
+    ControlAction.RESUME: "ResumeJob",
+    ControlAction.CANCEL: "CancelJobRun",
+}
 #: Runs of a page, unless told otherwise and at most (PLT-068).
 _DEFAULT_RUNS: Final = 50
 _MOST_RUNS: Final = 200
@@ -65,12 +73,13 @@ class Jobs:
     async def start(self, request: Request, job: str) -> Response:
         """Start a run."""
         runner = self._edge.services.jobs
-        kind = runner.jobs().get(job) if runner else None
-        principal = self._edge.require(request, "job.run", *((kind.privilege,) if kind else ()))
-        selection = _selection(job, await self._edge.json(request))
-        if runner is None or kind is None:
-            raise not_found("there is no such job")
-        run = await self._edge.run(runner.start, selection, principal)
+        async with self._on_record(request, "RunJob", f"job:{job[:100]}"):
+            kind = runner.jobs().get(job) if runner else None
+            principal = self._edge.require(request, "job.run", *((kind.privilege,) if kind else ()))
+            selection = _selection(job, await self._edge.json(request))
+            if runner is None or kind is None:
+                raise not_found("there is no such job")
+            run = await self._edge.run(runner.start, selection, principal)
         return Response(to_json(run_document(run)), 202, {"Location": f"/v1/jobs/{run.run_id}"}, "application/json")
 
     async def run(self, request: Request, run_id: UUID) -> Response:
@@ -93,14 +102,27 @@ class Jobs:
 
     def _control(self, action: ControlAction) -> Callable[[Request, UUID], Awaitable[Response]]:
         async def control(request: Request, run_id: UUID) -> Response:
-            self._edge.require(request, "job.control")
-            runner: JobRunner | None = self._edge.services.jobs
-            run = await self._edge.run(runner.control, run_id, action) if runner else None
-            if run is None:
-                raise not_found("there is no such run")
+            async with self._on_record(request, _NAMES[action], f"run:{run_id}"):
+                self._edge.require(request, "job.control")
+                runner: JobRunner | None = self._edge.services.jobs
+                run = await self._edge.run(runner.control, run_id, action) if runner else None
+                if run is None:
+                    raise not_found("there is no such run")
             return Response(to_json(run_document(run)), 200, {}, "application/json")
 
         return control
+
+    @asynccontextmanager
+    async def _on_record(self, request: Request, name: str, subject: str) -> AsyncIterator[None]:
+        """Put what is asked for within on the record, done or refused, under the rulebook's name for it (PLT-078)."""
+        asked = CommandRequest(name, {}, principal_of(request), CHANNEL, correlation_id=correlation_of(request))
+        record = self._edge.services.dispatcher.put_on_record
+        try:
+            yield
+        except (RequestRefused, Refusal) as refusal:
+            await self._edge.run(record, asked, subject, refusal.problems)
+            raise
+        await self._edge.run(record, asked, subject)
 
 
 def run_document(run: JobRun) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class CommandDispatcher(Protocol):
         """Record a refusal that the edge decided."""
         ...
 
+    def put_on_record(self, request: CommandRequest, subject: str, problems: Sequence[Problem] = ()) -> None:
+        """Record what was asked for besides commands, and done or refused elsewhere."""
+        ...
+
     def execute(self, request: CommandRequest) -> CommandAnswer:
         """Run one command. Raises CommandRefused."""
         ...

@@ -150,7 +150,8 @@ class StoredAnswer(NamedTuple):
 class AuditRecord(NamedTuple):
     """The record of one command, accepted or refused (PLT-078). Of the payload only the fingerprint is kept.
 
-    `positions` maps each touched stream to its position after the command; `duration` is in microseconds.
+    `positions` maps each touched stream to its position after the command; `duration` is in microseconds. `subject` is
+    the object of what is no command on a stream, such as the run of a job.
     """
 
     command_id: UUID
@@ -169,6 +170,7 @@ class AuditRecord(NamedTuple):
     recorded_at: dt.datetime
     duration: int
     on_behalf_of: str | None = None
+    subject: str | None = None
 
 
 class CommandUnit(UnitOfWork, Protocol):
@@ -369,6 +371,13 @@ class Dispatcher:
     def refuse(self, request: CommandRequest, layer: Layer, problems: Sequence[Problem]) -> CommandRefused:
         """Record a refusal that the edge decided (authentication, media type, JSON, envelope); the caller raises it."""
         return self._refused(self._execution(request), problems, layer)
+
+    def put_on_record(self, request: CommandRequest, subject: str, problems: Sequence[Problem] = ()) -> None:
+        """Record what was asked for besides commands, and done or refused elsewhere: the runs of jobs (PLT-078)."""
+        codes = tuple(problem.code for problem in problems)
+        layer = layer_of(codes[0]) if codes else None
+        record = self._record(self._execution(request), accepted=not problems, layer=layer, codes=codes)
+        self._audit.record(record._replace(subject=subject))
 
     def execute(self, request: CommandRequest) -> CommandAnswer:
         """Run one command to its answer. Raises CommandRefused with every problem of the first failing layer."""

@@ -207,14 +207,14 @@ def _outcome(record: AuditRecord) -> str:
 
 
 class PostgresAuditTrail:
-    """Records commands that left nothing else behind: refused, replayed, failed and dry ones."""
+    """Records commands that left nothing else behind (refused, replayed, failed, dry), and what is no command."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def record(self, record: AuditRecord) -> None:
         with self._database.writing() as connection:
-            connection.round_trip(audit_call(record, None, record.positions))
+            connection.round_trip(audit_call(record, record.subject, record.positions))
 
 
 def forget_old_answers(database: Database, now: dt.datetime, batch: int = 10_000) -> int:

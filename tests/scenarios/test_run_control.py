@@ -113,7 +113,7 @@ def runs_of(world: World, store: PostgresRuns, executor: Any) -> JobRuns:
     return JobRuns(store, jobs._accounts, executor, world.clock, world.system.ids, lambda run: None)
 
 
-@pytest.mark.rule("PLT-051", "PLT-055")
+@pytest.mark.rule("PLT-051", "PLT-055", "PLT-078")
 def test_operators_pause_and_cancel_runs_over_http_and_list_them(world: World) -> None:
     [account] = groups(world, ("UTC",), ("US",))
     world.on("2024-12-20")
@@ -135,6 +135,41 @@ def test_operators_pause_and_cancel_runs_over_http_and_list_them(world: World) -
     run = world.client.get(f"/v1/jobs/{run_id}", headers=headers(world, "OPS")).json()
     assert (run["state"], run["done"], run["last_item"]) == ("COMPLETED", 1, account)
     assert control("cancel") == (409, "STATE_INVALID")
+    assert recorded(world, f"run:{run_id}") == [
+        ("PauseJob", "REFUSED", ["FORBIDDEN"], "olga"),
+        ("PauseJob", "ACCEPTED", [], "olga"),
+        ("PauseJob", "REFUSED", ["STATE_INVALID"], "olga"),
+        ("ResumeJob", "ACCEPTED", [], "olga"),
+        ("CancelJobRun", "REFUSED", ["STATE_INVALID"], "olga"),
+    ]
+
+
+def recorded(world: World, subject: str) -> list[tuple[str, str, list[str], str]]:
+    """What the audit trail tells of an object that is no stream: name, outcome, codes and by whom, in order."""
+    with world.system.database.reading() as connection:
+        return connection.execute(
+            "SELECT command, outcome, codes, actor FROM command_audit WHERE object = %s ORDER BY position", [subject]
+        ).fetchall()
+
+
+@pytest.mark.rule("PLT-078")
+def test_who_starts_a_run_by_hand_is_on_record_started_or_refused(world: World) -> None:
+    groups(world, ("UTC",), ("US",))
+
+    def start(job: str, role: str, body: dict[str, Any]) -> int:
+        return world.client.post(f"/v1/jobs/{job}", headers=headers(world, role), json=body).status_code
+
+    assert start("InvoiceGeneration", "SUP", {}) == 403
+    assert start("InvoiceGeneration", "OPS", {"run_date": "soon"}) == 400
+    assert start("InvoiceGeneration", "OPS", {}) == 202
+    assert start("NoSuchJob", "OPS", {}) == 404
+    world.system.wait_for_background()
+    assert [(name, outcome, codes) for name, outcome, codes, _ in recorded(world, "job:InvoiceGeneration")] == [
+        ("RunJob", "REFUSED", ["FORBIDDEN"]),
+        ("RunJob", "REFUSED", ["REQUEST_INVALID"]),
+        ("RunJob", "ACCEPTED", []),
+    ]
+    assert [outcome for _, outcome, _, _ in recorded(world, "job:NoSuchJob")] == ["REFUSED"]
 
 
 @pytest.mark.rule("PLT-052")
