@@ -197,9 +197,9 @@ class PostgresUnitOfWork:
         self._locked_before: set[str] = set()
         self.begun = False
         # The first stream of those loaded one after another without a lock in between, and what was read for the others
-        # together with it: by stream, the state it was read behind and the rows.
+        # together with it: by stream, its aggregate, the state it was read behind and the rows.
         self._run: str | None = None
-        self._ahead: dict[str, tuple[Folded[Any] | None, list[Row]]] = {}
+        self._ahead: dict[str, tuple[Aggregate[Any], Folded[Any], list[Row]]] = {}
         connection.scratch = {}
         self._enter(context)
 
@@ -539,14 +539,15 @@ class PostgresUnitOfWork:
         With the first stream of a run, those are asked for in the same round trip that such a command went on to load
         the last time: a wrong guess costs a look into an index, a right one saves the round trip.
         """
-        if stream in self._ahead:
-            return self._ahead.pop(stream)
+        ahead = self._ahead.pop(stream, None)
+        if ahead is not None and ahead[0] is aggregate:
+            return ahead[1:]
         command = self._context.request.name
-        guesses: list[tuple[str, Folded[Any]]] = []
+        guesses: list[tuple[Aggregate[Any], str, Folded[Any]]] = []
         if self._run is None:
             self._run = stream
             loaded = self._pending.streams
-            guesses = [one for one in self._states.likely_behind(command, stream) if one[0] not in loaded]
+            guesses = [one for one in self._states.likely_behind(command, stream) if one[1] not in loaded]
         elif self._run != stream:
             self._states.loaded_behind(command, self._run, aggregate, stream)
         known = self._states.get(aggregate, stream)
@@ -554,9 +555,11 @@ class PostgresUnitOfWork:
             return None, []
         rows, *others = self._read(
             stream_store.behind_call(stream, known.head),
-            *(stream_store.behind_call(other, folded.head) for other, folded in guesses),
+            *(stream_store.behind_call(other, folded.head) for _, other, folded in guesses),
         )
-        self._ahead.update((other, (folded, found)) for (other, folded), found in zip(guesses, others, strict=True))
+        self._ahead.update(
+            (other, (of, state, found)) for (of, other, state), found in zip(guesses, others, strict=True)
+        )
         return known, rows
 
     def _load(self, aggregate: Aggregate[Any], wanted: Mapping[str, str]) -> None:

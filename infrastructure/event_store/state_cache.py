@@ -74,12 +74,12 @@ class StateCache:
             if len(self._followers) > LOADS:
                 self._followers.popitem(last=False)
 
-    def likely_behind(self, command: str, first: str) -> list[tuple[str, Folded[Any]]]:
+    def likely_behind(self, command: str, first: str) -> list[tuple[Aggregate[Any], str, Folded[Any]]]:
         """The streams that such a command loaded behind the first one before, with what is kept of them."""
         with self._lock:
             likely = self._followers.get((command, first), ())
             if not likely:
                 return []
             self._followers.move_to_end((command, first))
-            kept = [(stream, aggregate, *self._kept.get(stream, (None, None))) for aggregate, stream in likely]
-            return [(stream, folded) for stream, wanted, of, folded in kept if folded is not None and of is wanted]
+            kept = [(aggregate, stream, *self._kept.get(stream, (None, None))) for aggregate, stream in likely]
+            return [(wanted, stream, folded) for wanted, stream, of, folded in kept if folded and of is wanted]

@@ -60,6 +60,6 @@ def test_the_streams_a_command_loaded_behind_another_are_remembered_as_far_as_th
         cache.put(COUNTER, name, folded(1, 10))
         cache.loaded_behind("Pay", "A", COUNTER, name)
     cache.loaded_behind("Pay", "A", OTHER, names[2])  # of another kind than what is kept
-    assert [name for name, _ in cache.likely_behind("Pay", "A")] == [names[1], *names[3:]]
+    assert [name for _, name, _ in cache.likely_behind("Pay", "A")] == [names[1], *names[3:]]
     assert cache.likely_behind("Pay", "B") == []
     assert cache.likely_behind("Bill", "A") == []
