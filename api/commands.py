@@ -38,7 +38,7 @@ from api.problems import (
     to_json,
 )
 from api.settings import Limits
-from application.command import CommandAnswer, CommandRequest, Principal
+from application.command import CommandAnswer, CommandRequest
 from application.command_status import CommandStatus
 from application.dispatch import BatchRefused, CommandRefused, Layer
 from domain.errors import Problem
@@ -187,14 +187,15 @@ class Commands:
 
     async def batch(self, request: Request) -> Response:
         """Execute several commands, each on its own (INDEPENDENT) or all or none (ATOMIC)."""
+        dry_run = _dry_run_of(request.query_params)
         value = await self._edge.json(request, self._edge.limits.batch_bytes)
         key = request.headers.get("idempotency-key")
         mode, key, items = self._batch_of(value, key)
         drafts = [self._draft(request, str(item.get("name", "")) if isinstance(item, dict) else "") for item in items]
         if mode == "ATOMIC":
-            results = await self._edge.run(self._atomic, drafts, items, key)
+            results = await self._edge.run(self._atomic, drafts, items, key, dry_run)
         else:
-            results = await self._edge.run(self._independent, drafts, items, key, request)
+            results = await self._edge.run(self._independent, drafts, items, key, request, dry_run)
         return Response(to_json({"mode": mode, "results": results}), 200, {}, "application/json")
 
     def _batch_of(self, value: Any, header_key: str | None) -> tuple[str, str | None, list[Any]]:
@@ -222,16 +223,18 @@ class Commands:
         return mode, key or header_key, items
 
     def _independent(
-        self, drafts: Sequence[CommandRequest], items: Sequence[Any], key: str | None, request: Request
+        self, drafts: Sequence[CommandRequest], items: Sequence[Any], key: str | None, request: Request, dry_run: bool
     ) -> list[dict[str, Any]]:
         results = []
         for index, (draft, item) in enumerate(zip(drafts, items, strict=True)):
             derived = None if key is None else f"{key}#{index}"
-            run = self._guarded(draft, item, derived)
+            run = self._guarded(draft, item, derived, dry_run)
             results.append({"index": index, **self._result(run, request)})
         return results
 
-    def _guarded(self, draft: CommandRequest, item: Any, derived_key: str | None) -> Callable[[], CommandAnswer]:
+    def _guarded(
+        self, draft: CommandRequest, item: Any, derived_key: str | None, dry_run: bool
+    ) -> Callable[[], CommandAnswer]:
         def run() -> CommandAnswer:
             if not isinstance(item, dict) or not isinstance(item.get("name"), str):
                 raise RequestRefused(Layer.FACADE, _invalid("/name", "the name of the command is missing"))
@@ -239,7 +242,7 @@ class Commands:
                 self._dispatcher.authorise(draft)
             except CommandRefused as refusal:
                 raise RequestRefused.of_command(refusal, draft.name) from None
-            return self._execute_value(draft, item, derived_key=derived_key, other_members=("name",))
+            return self._execute_value(draft, item, derived_key=derived_key, dry_run=dry_run, other_members=("name",))
 
         return run
 
@@ -257,14 +260,18 @@ class Commands:
         document = problem_document(refusal, request.state.request_id, correlation_of(request))
         return {"status": refusal.status, "problem": document}
 
-    def _atomic(self, drafts: Sequence[CommandRequest], items: Sequence[Any], key: str | None) -> list[dict[str, Any]]:
+    def _atomic(
+        self, drafts: Sequence[CommandRequest], items: Sequence[Any], key: str | None, dry_run: bool
+    ) -> list[dict[str, Any]]:
         commands, refusals = [], dict[int, Sequence[Problem]]()
         for index, (draft, item) in enumerate(zip(drafts, items, strict=True)):
             derived = None if key is None else f"{key}#{index}"
             try:
                 if not isinstance(item, dict) or not isinstance(item.get("name"), str):
                     raise RequestRefused(Layer.FACADE, _invalid("/name", "the name of the command is missing"))
-                commands.append(self._enveloped(draft, item, derived_key=derived, other_members=("name",)))
+                commands.append(
+                    self._enveloped(draft, item, derived_key=derived, dry_run=dry_run, other_members=("name",))
+                )
             except RequestRefused as refusal:
                 refusals[index] = refusal.problems
         if refusals:
@@ -290,22 +297,22 @@ class Commands:
 
     async def stream(self, request: Request) -> Response:
         """Execute a stream of commands, one JSON object a line, answered by one line each in the same order."""
+        dry_run = _dry_run_of(request.query_params)
         self._edge.require_media_type(request, NDJSON)
-        return _LineResponse(self._stream_results(request))
+        return _LineResponse(self._stream_results(request, dry_run))
 
-    async def _stream_results(self, request: Request) -> AsyncIterator[bytes]:
-        principal = principal_of(request)
+    async def _stream_results(self, request: Request, dry_run: bool) -> AsyncIterator[bytes]:
         async for lines in _lines(request, self._edge.limits):
-            yield await self._edge.run(self._run_lines, lines, principal, request)
+            yield await self._edge.run(self._run_lines, lines, request, dry_run)
 
-    def _run_lines(self, lines: Iterable[_Line], principal: Principal, request: Request) -> bytes:
+    def _run_lines(self, lines: Iterable[_Line], request: Request, dry_run: bool) -> bytes:
         results = []
         for line in lines:
-            result = {"line": line.number, **self._result(self._line_run(line, request), request)}
+            result = {"line": line.number, **self._result(self._line_run(line, request, dry_run), request)}
             results.append(to_json(result) + b"\n")
         return b"".join(results)
 
-    def _line_run(self, line: _Line, request: Request) -> Callable[[], CommandAnswer]:
+    def _line_run(self, line: _Line, request: Request, dry_run: bool) -> Callable[[], CommandAnswer]:
         def run() -> CommandAnswer:
             if line.fault is not None:
                 raise line.fault
@@ -315,7 +322,7 @@ class Commands:
                 raise RequestRefused(Layer.FACADE, error.problems) from None
             name = item.get("name") if isinstance(item, dict) else None
             draft = self._draft(request, name if isinstance(name, str) else "")
-            return self._guarded(draft, item, None)()
+            return self._guarded(draft, item, None, dry_run)()
 
         return run
 
@@ -419,7 +426,7 @@ def _batch_refused(layer: Layer, refusals: Mapping[int, Sequence[Problem]]) -> R
 
 
 def _dry_run_of(query: QueryParams) -> bool:
-    """`?dryRun=true`, the same as the envelope's member. Raises REQUEST_INVALID for another value or parameter."""
+    """`?dryRun=true`, the same as the member of each envelope. Raises REQUEST_INVALID for anything else."""
     unknown = [name for name in query if name != "dryRun"]
     if unknown or len(query.multi_items()) > 1 or query.get("dryRun", "false") not in ("true", "false"):
         raise refused(Layer.FACADE, "REQUEST_INVALID", "the only parameter is dryRun, true or false")

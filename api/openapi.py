@@ -53,6 +53,15 @@ further effect. A refused command changes nothing and names every problem at onc
 Amounts are decimal strings, dates are `YYYY-MM-DD`, timestamps RFC 3339 in UTC."""
 
 
+_DRY_RUN: Final[Document] = {
+    "name": "dryRun",
+    "in": "query",
+    "required": False,
+    "description": "The same as the envelope's `dry_run`; of a batch or a stream, for each of its commands.",
+    "schema": {"type": "boolean", "default": False},
+}
+
+
 def openapi_document(services: Services) -> Document:
     """The whole document for what these services offer."""
     kinds = sorted(services.commands.values(), key=lambda kind: (kind.room, kind.name))
@@ -176,13 +185,7 @@ def _command_operation(kind: CommandType) -> Document:
                 "schema": {"type": "string", "pattern": KEY_PATTERN},
                 "example": f"{kind.name}-1",
             },
-            {
-                "name": "dryRun",
-                "in": "query",
-                "required": False,
-                "description": "The same as the envelope's `dry_run`.",
-                "schema": {"type": "boolean", "default": False},
-            },
+            _DRY_RUN,
         ],
         "requestBody": {
             "required": True,
@@ -316,7 +319,8 @@ def _commands_paths() -> dict[str, Document]:
                 "commands",
                 "A stream of commands, one JSON object a line; each succeeds or fails alone",
                 {"200": stream},
-                ("MEDIA_TYPE_UNSUPPORTED", *_AUTHENTICATED),
+                ("REQUEST_INVALID", "MEDIA_TYPE_UNSUPPORTED", *_AUTHENTICATED),
+                parameters=[_DRY_RUN],
                 body={"description": 'Lines {"name", "idempotency_key", "payload", ...}.'},
                 media_type="application/x-ndjson",
             ),
@@ -336,7 +340,8 @@ def _commands_paths() -> dict[str, Document]:
                         {"type": "string", "pattern": KEY_PATTERN},
                         "Key of the batch; items without a key of their own get it with `#` and their index.",
                         required=False,
-                    )
+                    ),
+                    _DRY_RUN,
                 ],
             ),
         },

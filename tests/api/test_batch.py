@@ -143,3 +143,16 @@ def test_a_malformed_batch_is_refused_as_a_whole(api: Api, body: Any, pointer: s
 def test_a_batch_has_its_own_limit_of_size(make_api: MakeApi) -> None:
     api = make_api(Settings(sandbox=True, limits=Limits(batch_bytes=10_000)))
     problem(send(api, fill("A" * 20_000), key="K1"), 413, "PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize("mode", ["INDEPENDENT", "ATOMIC"])
+def test_a_dry_run_asked_for_in_the_query_holds_for_every_item(boxes: Api, mode: str) -> None:
+    before = boxes.events()
+    body = {"mode": mode, "commands": [fill("A"), fill("A", dry_run=False)]}
+    headers = boxes.headers("ADM", "BOF", key=None)
+    response = boxes.client.post("/v1/commands/batch?dryRun=true", json=body, headers=headers)
+    assert outcomes(response) == [(200, None), (200, None)]
+    assert [result["answer"]["dry_run"] for result in response.json()["results"]] == [True, True]
+    assert boxes.events() == before
+    refused = boxes.client.post("/v1/commands/batch?dry_run=true", json=body, headers=headers)
+    problem(refused, 400, "REQUEST_INVALID")

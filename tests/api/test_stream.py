@@ -236,3 +236,14 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(make_api: MakeApi) -> Non
     document = json.loads(b"".join(exchange.sent))
     assert (document["status"], document["code"]) == (400, "REQUEST_INVALID")
     assert api.events() == 0
+
+
+def test_a_dry_run_asked_for_in_the_query_holds_for_every_line(api: Api) -> None:
+    body = line("OpenBox", "k1", {"account": "A"}) + line("OpenBox", "k2", {"account": "B"}, dry_run=False)
+    headers = {**api.headers("ADM"), "Content-Type": "application/x-ndjson"}
+    response = api.client.post("/v1/commands?dryRun=true", content=body, headers=headers)
+    found = [json.loads(text) for text in response.text.splitlines()]
+    assert [result["answer"]["dry_run"] for result in found] == [True, True]
+    assert api.events() == 0
+    problem(api.client.post("/v1/commands?dryrun=true", content=body, headers=headers), 400, "REQUEST_INVALID")
+    assert api.events() == 0
