@@ -706,10 +706,8 @@ class PostgresUnitOfWork:
         for name, head in heads.items():
             stream = self._pending.streams[name]
             # Rarer on long streams, whose states are large: what a snapshot costs stays a fraction of what it saves.
-            # Later on new ones: very many may be begun at once, and most stay short and are not loaded soon.
             every = stream.aggregate.snapshot_every
-            least = max(2 * every if stream.began else every, head.stream_position // 8)
-            if every > 0 and least <= head.stream_position - stream.snapshot:
+            if every > 0 and max(every, head.stream_position // 8) <= head.stream_position - stream.snapshot:
                 (new if stream.began else due).append(Snapshot(stream.aggregate, name, stream.state, head))
                 stream.snapshot = head.stream_position
         for snapshot in due:

@@ -765,19 +765,6 @@ def test_a_snapshot_is_the_head_of_a_stream_as_good_as_its_last_event(database: 
     assert rows(database, "SELECT count(DISTINCT recorded_at) FROM event") == [(11,)]
 
 
-def test_a_new_stream_is_stored_beside_only_when_it_is_twice_as_long(database: Database, unit_of_work: Units) -> None:
-    def begun(name: str, count: int) -> None:
-        unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, name, [filled(1) for _ in range(count)]))
-
-    begun("short", 19)
-    begun("long", 20)
-    assert rows(database, "SELECT stream FROM snapshot") == [("till:long",)]
-    unit_of_work.write(
-        lambda unit: unit.load(TILL_WITH_SNAPSHOTS, "short") and unit.append(TILL_WITH_SNAPSHOTS, "short", [filled(1)])
-    )
-    assert rows(database, "SELECT count(*) FROM snapshot") == [(2,)]
-
-
 def test_a_snapshot_of_another_state_of_the_source_is_ignored(database: Database, unit_of_work: Units) -> None:
     unit_of_work.write(lambda unit: unit.append(TILL_WITH_SNAPSHOTS, "A", [filled(1) for _ in range(20)]))
     with psycopg.connect(database.conninfo) as connection:
