@@ -903,7 +903,7 @@ def _free_money(
     touched: set[str] = set()
     if kind_of(account).member_level and freed:
         others = open_account(unit, account, without=number)
-        used = use_member_money(freed, others)
+        used = use_member_money(freed, others, category_order=configuration_of(unit, account).category_order)
         for record, lines_of_members in used.by_record:
             state = unit.load(PAYMENT, record).state
             events = allocate_member_money(state, lines_of_members, cause=Cause.OVERPAYMENT, date=today)

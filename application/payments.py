@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -35,9 +36,11 @@ from domain.payments.classification import (
     InternalSubtype,
     Method,
     PaymentDetails,
+    SuspenseReason,
     account_kind,
     account_kinds,
     bank_processing_default,
+    failure_reason,
     hub_effective_date,
     last_ordinal,
     payment_number,
@@ -69,7 +72,7 @@ from domain.payments.receiving import (
     settle as settle_funds,
 )
 from domain.payments.suspense import needs_entry, open_entry, suspense_reference
-from domain.payments.targets import Instruction, Remainder, Target, TargetKind
+from domain.payments.targets import NAMED_BY_KIND, Instruction, Remainder, Target, TargetKind
 from domain.payments.transfer import TransferRequest, transfer
 from domain.payments.unallocation import allocate_member_money, freed_amount, unallocate_payment
 from domain.payments.withdrawal import RecordEvents, ReleaseTarget, decline, release, reverse, suspend
@@ -86,6 +89,14 @@ class TargetPart(Part):
     invoice: Identifier | None = None
     member_record: Identifier | None = None
     master_policy: Identifier | None = None
+
+    def problems(self, where: str) -> list[Problem]:
+        """What is named that a target of this kind has no use for: nobody shall believe that it is heeded."""
+        return [
+            Problem("REQUEST_INVALID", f"a target of kind {self.kind} names no {name}", pointer=f"{where}/{name}")
+            for name in ("invoice", "member_record", "master_policy")
+            if getattr(self, name) is not None and name not in NAMED_BY_KIND[self.kind]
+        ]
 
 
 class MethodMembers(Command):
@@ -414,18 +425,24 @@ class DeclinePayment(WithdrawalMembers):
     room="07",
     summary="Suspend a payment: its money leaves to general suspense",
     rules=("PAY-101", "PAY-102", "PAY-103"),
-    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_SUSPENDABLE", "REASON_REQUIRED"),
+    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_SUSPENDABLE", "SUSPEND_FROM_DOMAIN_ONLY", "REASON_REQUIRED"),
     example={"payment": "PAY-00000001", "reason": "MISDIRECTED"},
 )
 class SuspendPayment(WithdrawalMembers):
-    """Bank money in force only; the payment can be released to accounts again."""
+    """Bank money in force only; the payment can be released to accounts again. The hub releases what it routed here
+    to another domain instead (SUSPEND_FROM_DOMAIN_ONLY)."""
 
 
-class ReleaseTargetPart(Part):
-    """Where released money goes."""
+class MovedPart(Part):
+    """An account that gets money of a payment, and how much of it."""
 
     account: Identifier
     amount: AmountText
+
+
+class ReleaseTargetPart(MovedPart):
+    """Where released money goes; the rules may be told for which invoice."""
+
     invoice: Identifier | None = None
 
 
@@ -477,7 +494,7 @@ class TransferPayment(Command):
     record: Identifier
     reason: ReasonCode | None = None
     text: FreeText | None = None
-    targets: Annotated[tuple[ReleaseTargetPart, ...], Field(max_length=100)]
+    targets: Annotated[tuple[MovedPart, ...], Field(max_length=100)]
     confirmations: Annotated[tuple[str, ...], Field(max_length=10)] = ()
 
 
@@ -696,6 +713,8 @@ def _targets(parts: Sequence[TargetPart], currency: str, stated: Stated | None =
     """The targets as the domain names them. Refused with every amount the currency does not have, or, with `stated`,
     these are told there."""
     amounts = stated or Stated(currency)
+    for index, part in enumerate(parts):
+        amounts.problems += part.problems(f"/targets/{index}")
     targets = tuple(
         Target(
             part.kind,
@@ -806,8 +825,8 @@ def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
     )
     offer = Offer(amount, currency, details, today, command.effective_date or today, command.expiration_date)
     targets = _targets(command.targets, currency, stated)
-    by_rules = _by_rules_is_wanted(command)
     wrong = [*stated.problems, *offer_problems(offer, paying_account(account.state), today)]
+    by_rules = _by_rules_is_wanted(command, wrong)
     decided = None if by_rules else _served(unit, account.state, stated, amount, targets, command.remainder, wrong)
     refuse_if_any(wrong)
     number = payment_number(details.category, unit.next_number("payment"))
@@ -835,10 +854,18 @@ def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
     return Outcome(answer.result, warnings)
 
 
-def _by_rules_is_wanted(command: ApplyPayment | CreateInternalPayment) -> bool:
-    """Whether the account's rules allocate: as said, else when neither targets nor a choice for the rest are given."""
+def _by_rules_is_wanted(command: ApplyPayment | CreateInternalPayment, wrong: list[Problem]) -> bool:
+    """Whether the account's rules allocate: as said, else when neither targets nor a choice for the rest are given.
+
+    Rules serve no targets; that both are given is added to `wrong`.
+    """
+    chosen = bool(command.targets) or command.remainder is not None
     if command.allocation is None:
-        return not command.targets and command.remainder is None
+        return not chosen
+    if command.allocation != "TARGETS" and chosen:
+        wrong.append(
+            Problem("REQUEST_INVALID", "targets and remainder go with allocation TARGETS", pointer="/allocation")
+        )
     return command.allocation != "TARGETS"
 
 
@@ -887,12 +914,18 @@ def _by_rules(
     events = allocate(record.state, of_plan(plan), cause=Cause.RULES, date=today)
     if events:
         record = unit.append(PAYMENT, record.identifier, events, effective_date=today)
-    if needs_entry(record.state):
-        reference = suspense_reference(unit.next_number("suspense"))
-        reason = record.state.explanation or Explanation.NO_ALLOCATION_DETAILS
-        opened = open_entry(record.state, reference=reference, reason=reason, receipt_date=today)
-        record = unit.append(PAYMENT, record.identifier, opened, effective_date=today)
-    return record
+    return _open_entry(unit, record, record.state.explanation or Explanation.NO_ALLOCATION_DETAILS, today)
+
+
+def _open_entry(
+    unit: UnitOfWork, record: Loaded[PaymentRecord], reason: Explanation | SuspenseReason, today: dt.date
+) -> Loaded[PaymentRecord]:
+    """Open a suspense entry for money of the record without a home, if it has some and no entry is open (PAY-085)."""
+    if not needs_entry(record.state):
+        return record
+    reference = suspense_reference(unit.next_number("suspense"))
+    opened = open_entry(record.state, reference=reference, reason=reason, receipt_date=today)
+    return unit.append(PAYMENT, record.identifier, opened, effective_date=today)
 
 
 @handles(AcceptHubPayment)
@@ -1006,23 +1039,35 @@ def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) ->
         live = unit.port(ItemRegister).live_invoices(account.identifier, open_only=True)
         dues = {row.number: row.collectible_due for row in live}
         problems += designation_problems(account.identifier, amount, instructions, invoices, dues)
+    problems += _other_accounts(unit, account.identifier, command.targets)
     refuse_if_any(problems)
     targets = tuple(Target(TargetKind.INVOICE, one.amount, one.invoice) for one in instructions)
     number = payment_number(details.category, unit.next_number("payment"))
-    preset = targets if designated else None
+    automated = configuration_of(unit, account.state).automated
+    preset = targets if automated else None  # without automation no designation is served (PAY-037)
     events = receive(offer, paying_account(account.state), number=number, record=number, today=today, preset=preset)
     record = unit.append(PAYMENT, number, events, effective_date=offer.effective_date)
     if not record.state.in_force:
         return records_result(number, [record])
-    if designated:
+    if designated and automated:
         facts = _target_facts(unit, account.state, targets)
         decided = execute_preset(amount, targets, Remainder.KEEP_UNAPPLIED, facts)
         events = allocate(record.state, decided, cause=Cause.INSTRUCTION, date=today)
         record = unit.append(PAYMENT, number, events, effective_date=today)
+        record = _open_entry(unit, record, record.state.explanation or Explanation.NO_ALLOCATION_DETAILS, today)
     else:
-        record = _by_rules(unit, account.state, record, (), today, designated_unapplied=True)
+        record = _by_rules(unit, account.state, record, (), today, designated_unapplied=not designated)
     settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
     return records_result(number, [record])
+
+
+def _other_accounts(unit: UnitOfWork, account: str, targets: Sequence[HubTargetPart]) -> list[Problem]:
+    """Targets that name another account than the one the money is for: each source pays one account (PAY-032)."""
+    return [
+        Problem("REQUEST_INVALID", "the target names another account", pointer=f"/targets/{index}/account")
+        for index, part in enumerate(targets)
+        if part.account is not None and _resolved(unit, part.account) != account
+    ]
 
 
 @handles(CreateInternalPayment)
@@ -1043,7 +1088,7 @@ def create_internal_payment(command: CreateInternalPayment, unit: UnitOfWork) ->
     offer = Offer(amount, account.state.currency, details, today, command.effective_date or today)
     targets = _targets(command.targets, account.state.currency, stated)
     wrong = [*stated.problems, *offer_problems(offer, paying_account(account.state), today)]
-    by_rules = _by_rules_is_wanted(command)
+    by_rules = _by_rules_is_wanted(command, wrong)
     decided = None if by_rules else _served(unit, account.state, stated, amount, targets, command.remainder, wrong)
     refuse_if_any(wrong)
     number = payment_number(Category.INTERNAL, unit.next_number("payment"))
@@ -1071,7 +1116,7 @@ def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> 
     taken = HubPaymentEventTaken(hub_event_id=command.hub_event_id, payment=command.payment, type=command.type)
     unit.append(HUB_PAYMENT_EVENT, command.hub_event_id, [taken])
     if command.type == "FAILED":
-        reason = command.reason or "INSUFFICIENT_FUNDS"
+        reason = command.reason or failure_reason(records[0].state.stated.method)
         events = decline(
             [one.state for one in records],
             _items_of(unit, records),
@@ -1092,6 +1137,8 @@ def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> 
             decided = execute_preset(settled.state.unapplied, preset, remainder, facts)
             events_of_record = allocate(settled.state, decided, cause=Cause.PRESET, date=today)
             settled = unit.append(PAYMENT, record.identifier, events_of_record, effective_date=today)
+            if decided.explanation is Explanation.TARGET_CHANGED:
+                settled = _open_entry(unit, settled, Explanation.TARGET_CHANGED, today)
         elif pending:
             settled = _by_rules(unit, account.state, settled, (), today)
         written.append(settled)
@@ -1113,6 +1160,8 @@ def allocate_payment(command: AllocatePayment, unit: UnitOfWork) -> Outcome:
         member = command.member_record or ""
         if not member:
             raise refuse("MEMBER_RECORD_NOT_FOUND", "say whose money it is", pointer="/member_record")
+    elif command.member_record is not None:
+        raise refuse("REQUEST_INVALID", "unapplied money is of no member", pointer="/member_record")
     refuse_if_any(allocatable_problems(record.state, source, member))
     decided = distribute_to_targets(
         record.state.in_bucket(source, member),
@@ -1143,7 +1192,9 @@ def unallocate(command: UnallocatePayment, unit: UnitOfWork) -> Outcome:
         text=command.text,
         date=today,
     )
-    left = frozenset(record.state.items) if command.invoices is None else frozenset(command.invoices)
+    left = frozenset(record.state.items)
+    if command.invoices is not None:
+        left &= frozenset(command.invoices)
     freed = freed_amount(record.state, events)
     record = unit.append(PAYMENT, record.identifier, events, effective_date=today)
     touched = set(left)
@@ -1214,6 +1265,8 @@ def _withdrawn(
         touched = set(record.state.items)
         after = unit.append(PAYMENT, record.identifier, happened) if happened else record
         account = unit.load(ACCOUNT, record.state.known.account).state
+        if after.state.suspended:
+            after = _open_entry(unit, after, SuspenseReason.MISDIRECTED, unit.today(account.time_zone))
         if account.active:  # on a closed account nothing is used again (PAY-103)
             unit.flush()
             touched |= set(use_overpayment(unit, account, unit.today(account.time_zone)))
@@ -1235,19 +1288,28 @@ def _withdraw(command: WithdrawalMembers, unit: UnitOfWork, decide: Callable[...
     return _withdrawn(unit, command.payment, records, events, cause)
 
 
+def _by_hub(unit: UnitOfWork, privilege: str) -> bool:
+    """Whether the Payment Hub asks, not a user: a machine that is here by the hub's privilege, not by `privilege`."""
+    principal = unit.principal
+    return principal.kind == "MACHINE" and privilege not in principal.privileges
+
+
 @handles(ReversePayment)
 def reverse_payment(command: ReversePayment, unit: UnitOfWork) -> Outcome:
-    return _withdraw(command, unit, reverse, "PAYMENT_REVERSED")
+    by_hub = _by_hub(unit, "payment.reverse")
+    return _withdraw(command, unit, partial(reverse, by_hub=by_hub), "PAYMENT_REVERSED")
 
 
 @handles(DeclinePayment)
 def decline_payment(command: DeclinePayment, unit: UnitOfWork) -> Outcome:
-    return _withdraw(command, unit, decline, "PAYMENT_DECLINED")
+    by_hub = _by_hub(unit, "payment.decline")
+    return _withdraw(command, unit, partial(decline, by_hub=by_hub), "PAYMENT_DECLINED")
 
 
 @handles(SuspendPayment)
 def suspend_payment(command: SuspendPayment, unit: UnitOfWork) -> Outcome:
-    return _withdraw(command, unit, suspend, "PAYMENT_SUSPENDED")
+    by_hub = _by_hub(unit, "payment.suspend")
+    return _withdraw(command, unit, partial(suspend, requested_by_hub=by_hub), "PAYMENT_SUSPENDED")
 
 
 @handles(ReleaseSuspendedPayment)

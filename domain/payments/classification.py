@@ -200,6 +200,12 @@ DECLINE_REASONS: dict[Method, tuple[str, ...]] = {
     Method.CREDIT: ("CREDIT_WITHDRAWN", "ENTRY_ERROR", "OTHER"),
 }
 
+
+def failure_reason(method: Method) -> str:
+    """The reason of a decline when the hub reports FAILED and says no more: the first of the method's (PAY-108)."""
+    return DECLINE_REASONS[method][0]
+
+
 #: Reasons of a transfer (PAY-112).
 TRANSFER_REASONS = ("DUPLICATE_ACCOUNT", "MISAPPLIED", "CUSTOMER_REQUEST", "ACCOUNT_CHANGE", "OTHER")
 

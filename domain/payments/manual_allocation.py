@@ -184,7 +184,8 @@ class _Work:
             ]
         if target.amount <= 0:
             return [Problem("AMOUNT_INVALID", "the amount must be above zero", pointer=f"{where}/amount")]
-        if self.source is not Bucket.UNAPPLIED and target.member_record != self.member:
+        of_member = target.kind in (TargetKind.MEMBER, TargetKind.INVOICE_MEMBER)
+        if self.source is not Bucket.UNAPPLIED and not (of_member and target.member_record == self.member):
             return [
                 Problem(
                     "SOURCE_NOT_FOR_MEMBER",
@@ -193,7 +194,7 @@ class _Work:
                     params={"member_record": self.member},
                 )
             ]
-        if target.kind in (TargetKind.MEMBER, TargetKind.INVOICE_MEMBER) and not target.member_record:
+        if of_member and not target.member_record:
             return [
                 Problem(
                     "MEMBER_RECORD_NOT_FOUND", "the target names no member record", pointer=f"{where}/member_record"

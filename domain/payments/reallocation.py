@@ -257,7 +257,9 @@ def reallocate_payment(
     problems = []
     if state.known.account_kind is AccountKind.SELF_BILL:
         problems.append(Problem("CAPABILITY_NOT_AVAILABLE", "self-bill payments are not reallocated"))
-    problems += [*_state_problems(state), *reason_problems(reason, text)]
+    problems += _state_problems(state)
+    if reason:
+        problems += reason_problems(reason, text)
     amount = sum(freed.amounts)
     asked = sum(target.amount for target in targets)
     if not len(freed):

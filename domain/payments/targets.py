@@ -18,6 +18,16 @@ class TargetKind(StrEnum):
     UNAPPLIED = "UNAPPLIED"
 
 
+#: What a target of each kind names; a field it has no use for is a mistake of whoever sends it (PAY-064, PAY-100).
+NAMED_BY_KIND: dict[TargetKind, frozenset[str]] = {
+    TargetKind.INVOICE: frozenset(("invoice",)),
+    TargetKind.INVOICE_MEMBER: frozenset(("invoice", "member_record")),
+    TargetKind.MEMBER: frozenset(("member_record",)),
+    TargetKind.MASTER_POLICY: frozenset(("master_policy",)),
+    TargetKind.UNAPPLIED: frozenset(),
+}
+
+
 class Remainder(StrEnum):
     """What becomes of money that no target takes (PAY-067)."""
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from domain.errors import InvariantError, Problem, refuse_if_any
-from domain.payments.classification import DECLINE_REASONS, Category, Cause, PaymentStatus
+from domain.errors import InvariantError, Problem, refuse, refuse_if_any
+from domain.payments.classification import DECLINE_REASONS, Category, Cause, FundsStatus, PaymentStatus
 from domain.payments.payment import (
     NO_SOURCES,
     AllocatedItems,
@@ -381,10 +381,18 @@ def decline(
     failed: bool = False,
     date: dt.date,
 ) -> RecordEvents:
-    """The money was not honoured (PAY-107 to PAY-110). `failed`: the hub reported FAILED.
+    """The money was not honoured (PAY-107 to PAY-110). `failed`: the hub reported FAILED, which is
+    PAYMENT_EVENT_REJECTED for money that does not await the bank (PAY-022).
 
     A pending payment is declined without financial effect.
     """
+    awaiting = all(
+        record.funds_status is FundsStatus.AWAITING
+        for record in records
+        if record.status is not PaymentStatus.TRANSFERRED
+    )
+    if failed and not awaiting:
+        raise refuse("PAYMENT_EVENT_REJECTED", "the payment does not await the bank")
     statuses = {record.status for record in records} - {PaymentStatus.TRANSFERRED}
     declinable = {*_IN_USE, PaymentStatus.REFUNDED, PaymentStatus.PENDING, PaymentStatus.SUSPENDED}
     problems = []

@@ -260,9 +260,12 @@ def test_money_moves_to_another_invoice_in_one_step_and_in_full(world: World) ->
     world.on("2024-12-20")
     account, (first, second) = dues(world, "300", "200")
     record = pay_invoice(world, account, first, "200.00", "1")["record"]
-    ask = {"record": record, "invoices": [first], "reason": "MISAPPLIED"}
+    ask = {"record": record, "invoices": [first]}  # a reason is told or not (PAY-100)
     part = {"kind": "INVOICE", "invoice": second, "amount": "150.00"}
     assert world.refused("ReallocatePayment", **ask, targets=[part])[1] == ["REALLOCATION_NOT_EQUAL"]
+    assert world.refused("ReallocatePayment", **ask, targets=[{**part, "amount": "200.00"}], reason="OTHER")[1] == [
+        "REASON_TEXT_REQUIRED"
+    ]
     world.do("ReallocatePayment", **ask, targets=[{**part, "amount": "200.00"}])
     assert placed(world, account, record, [first, second]) == ("0.00", "200.00", "0.00")
     assert standing(world, account) == {first: ("ISSUED", "300.00"), second: ("PAID", "0.00")}

@@ -244,3 +244,82 @@ def test_a_target_names_a_member_of_the_account(world: World) -> None:
         "ApplyPayment", account=account, amount="10.00", method="CASH",
         targets=[_on("INVOICE_MEMBER", "10.00", invoice=invoice, member_record="MR-1")],
     )[1] == ["INVOICE_NOT_ELIGIBLE"]  # fmt: skip
+
+
+def _on_invoices(world: World, record: str) -> dict[str, str]:
+    """What a record has on each invoice."""
+    query = (
+        "query ($number: String!) { payment(number: $number) { records { invoices { invoice applied { amount } } } } }"
+    )
+    [found] = world.query(query, number=record)["payment"]["records"]
+    return {one["invoice"]: one["applied"]["amount"] for one in found["invoices"]}
+
+
+@pytest.mark.rule("PAY-090", "PAY-091", "PAY-E12")
+@pytest.mark.parametrize(
+    ("chosen", "after", "left"),
+    [((), {"INV-4": "120.00"}, "380.00"), (("INV-3",), {"INV-2": "300.00", "INV-4": "120.00"}, "80.00"),
+     (("INV-3", "INV-4"), {"INV-2": "300.00", "INV-4": "120.00"}, "80.00")],
+)  # fmt: skip
+def test_money_taken_off_by_hand_pays_other_invoices_by_the_rules(
+    world: World, chosen: tuple[str, ...], after: dict[str, str], left: str
+) -> None:
+    """Naming an invoice that has none of the money does not keep the money from it."""
+    world.on("2024-12-20").calendar()
+    account = individual(world, ("MR-1", "3600.00"))
+    named = {"INV-2": generate(world, account)}
+    amend_for(world, "MR-1", "2025-02-01", "2025-03-01", "2400.00", "1440.00")
+    named |= {"INV-3": generate(world, account), "INV-4": generate(world, account)}
+    record = _paid_to(
+        world, account, "500.00", "1",
+        _on("INVOICE", "300.00", invoice=named["INV-2"]), _on("INVOICE", "200.00", invoice=named["INV-3"]),
+    )  # fmt: skip
+    ask = {"invoices": [named[one] for one in chosen]} if chosen else {}
+    world.do("UnallocatePayment", record=record, reason="MISAPPLIED", **ask)
+    assert _on_invoices(world, record) == {named[one]: amount for one, amount in after.items()}
+    assert _record(world, record)[:2] == ("PARTIALLY_ALLOCATED", left)
+    _in_balance(world)
+
+
+@pytest.mark.rule("PAY-038", "PAY-083", "PAY-096")
+@pytest.mark.parametrize("bank_first", [False, True])
+def test_freed_money_of_members_is_used_in_the_order_that_is_set(world: World, bank_first: bool) -> None:
+    world.on("2024-12-20").calendar()
+    account = individual(world, ("MR-1", "1200.00"))
+    first = generate(world, account)
+    second = generate(world, account)
+    _paid_to(world, account, "50.00", "1", _on("INVOICE", "50.00", invoice=second))
+    bank = _paid_to(world, account, "60.00", "2", _on("INVOICE", "60.00", invoice=first))
+    claim = world.do(
+        "CreateInternalPayment", account=account, amount="40.00", subtype="CLAIM_DEDUCTION", related_entity="CLM-1",
+        targets=[_on("INVOICE", "40.00", invoice=first)],
+    )["payment"]  # fmt: skip
+    if bank_first:
+        order = ["CUSTOMER_CREDIT", "BANKING", "INTERNAL"]
+        world.do("SetParameter", name="consumption.category_order", value=order)
+    discard(world, first)
+    used = {record: _on_invoices(world, record) for record in (bank, claim)}
+    if bank_first:
+        assert used == {bank: {second: "50.00"}, claim: {}}
+    else:
+        assert used == {bank: {second: "10.00"}, claim: {second: "40.00"}}
+    assert _members(world, account) == {"MR-1": ("0.00", "0.00", "50.00")}
+    _in_balance(world)
+
+
+@pytest.mark.rule("PAY-063")
+def test_a_members_money_pays_no_whole_invoice(world: World) -> None:
+    world.on("2024-12-20").calendar()
+    account = individual(world, ("MR-1", "1200.00"), ("MR-2", "1200.00"))
+    invoice = generate(world, account)
+    record = _paid_to(world, account, "60.00", "1", _on("MEMBER", "60.00", member_record="MR-1"))
+    world.do(
+        "UnallocateFromMembers", roles=("ARA",), record=record, members=["MR-1"], reason="MISAPPLIED", confirmed=True
+    )
+    kept = {"record": record, "source": "MEMBER_UNAPPLIED", "member_record": "MR-1"}
+    assert world.refused("AllocatePayment", **kept, targets=[_on("INVOICE", "60.00", invoice=invoice)])[1] == [
+        "SOURCE_NOT_FOR_MEMBER"
+    ]
+    both = _on("INVOICE", "60.00", invoice=invoice, member_record="MR-1")
+    assert world.refused("AllocatePayment", **kept, targets=[both])[0] == 400
+    assert _members(world, account) == {"MR-1": ("100.00", "60.00", "0.00"), "MR-2": ("100.00", "0.00", "0.00")}

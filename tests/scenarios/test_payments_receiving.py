@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.payments.payment import SuspenseEntryOpened
 from tests.scenarios.billing import generate, standing
 from tests.scenarios.conftest import World
 
@@ -179,3 +180,99 @@ def test_a_reference_sent_again_gets_its_first_answer_whatever_became_of_the_mon
     assert standing(world, account) == {invoice: ("ISSUED", "100.00")}
     assert world.do("AcceptHubPayment", **request) == first
     assert world.refused("AcceptHubPayment", **{**request, "amount": "99.00"}) == (409, ["IDEMPOTENCY_CONFLICT"])
+
+
+def _hub_event(world: World, record: str, number: int, kind: str, **members: Any) -> Any:
+    return world.send(
+        "ApplyHubPaymentEvent",
+        roles=("HUB",),
+        **{"hub_event_id": f"EV-{number}", "payment": record, "type": kind, **members},
+    )
+
+
+@pytest.mark.rule("PAY-020", "PAY-022", "PAY-108")
+def test_the_hub_fails_only_money_that_awaits_the_bank(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    [check] = world.do(
+        "ApplyPayment", account=account, amount="40.00", method="CHECK", check_number="1", check_date="2024-12-20",
+        reference="CHK-1", targets=[_to(invoice, "40.00")],
+    )["records"]  # fmt: skip
+    collected = _card(world, account, "20.00", targets=[_to(invoice, "20.00")])
+    assert _hub_event(world, collected["record"], 1, "COMPLETED").status_code == 200
+    failing = _card(world, account, "10.00", targets=[_to(invoice, "10.00")])
+    [failed] = _hub_event(world, failing["record"], 2, "FAILED").json()["result"]["records"]  # and says no reason
+    assert failed["status"] == "DECLINED"
+    position = world.head()
+    for number, one in enumerate((check, collected, failing), start=3):
+        answer = _hub_event(world, one["record"], number, "FAILED", reason="OTHER", text="Returned")
+        assert (answer.status_code, answer.json()["code"]) == (409, "PAYMENT_EVENT_REJECTED")
+    assert world.head() == position
+    assert standing(world, account) == {invoice: ("PARTIALLY_PAID", "40.00")}
+    world.verify()
+
+
+@pytest.mark.rule("PAY-101", "PAY-106", "PAY-107")
+def test_the_hub_reverses_and_declines_what_it_delivered_and_suspends_it_elsewhere(
+    billed: tuple[World, str, str],
+) -> None:
+    world, account, invoice = billed
+
+    def delivered(number: int) -> str:
+        money = {"amount": "30.00", "currency": "USD", "method": "CASH", "targets": [{"account": account}]}
+        return str(world.do("AcceptHubPayment", payment_reference=f"HUB-{number}", **money)["payment"])
+
+    def asked(name: str, payment: str, reason: str, role: str) -> tuple[int, str]:
+        answer = world.send(name, roles=(role,), payment=payment, reason=reason)
+        body = answer.json()
+        return answer.status_code, body["result"]["records"][0]["status"] if "result" in body else body["code"]
+
+    first, second = delivered(1), delivered(2)
+    assert asked("SuspendPayment", first, "MISDIRECTED", "HUB") == (409, "SUSPEND_FROM_DOMAIN_ONLY")
+    assert asked("ReversePayment", first, "ENTRY_ERROR", "ARM") == (409, "SUSPENSION_REQUIRED")
+    assert asked("ReversePayment", first, "ENTRY_ERROR", "HUB") == (200, "REVERSED")
+    assert asked("DeclinePayment", second, "COUNTERFEIT", "HUB") == (200, "DECLINED")
+    assert standing(world, account) == {invoice: ("ISSUED", "100.00")}
+    world.check(account)
+
+
+@pytest.mark.rule("PAY-063", "PAY-064", "PAY-114")
+def test_what_a_command_would_not_heed_is_refused(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    cash = {"account": account, "amount": "10.00"}
+    internal = {**cash, "subtype": "CLAIM_DEDUCTION", "related_entity": "CLM-1"}
+    for name, members in (
+        ("ApplyPayment", {**cash, "allocation": "RULES", "targets": [_to(invoice, "10.00")]}),
+        ("ApplyPayment", {**cash, "allocation": "RULES", "remainder": "KEEP_UNAPPLIED"}),
+        ("CreateInternalPayment", {**internal, "allocation": "AUTOMATIC", "targets": [_to(invoice, "10.00")]}),
+        ("ApplyPayment", {**cash, "targets": [{**_to(invoice, "10.00"), "member_record": "MR-1"}]}),
+        ("ApplyPayment", {**cash, "targets": [{**_to(invoice, "10.00"), "master_policy": "MP-1"}]}),
+        ("AcceptExternalPayment", {**cash, "targets": [{**_to_external(invoice, "10.00"), "account": "X"}]}),
+    ):
+        assert world.refused(name, **members) == (400, ["REQUEST_INVALID"]), members
+    [record] = world.do("ApplyPayment", **cash, remainder="KEEP_UNAPPLIED")["records"]
+    for_member = {"record": record["record"], "member_record": "MR-1", "targets": [], "remainder": "KEEP_UNAPPLIED"}
+    assert world.refused("AllocatePayment", **for_member) == (400, ["REQUEST_INVALID"])
+    meant = [{"account": account, "amount": "10.00", "invoice": invoice}]
+    moved = {"record": record["record"], "reason": "MISAPPLIED", "targets": meant, "roles": ("ARA",)}
+    assert world.refused("TransferPayment", **moved) == (400, ["REQUEST_INVALID"])
+    assert standing(world, account) == {invoice: ("ISSUED", "100.00")}
+
+
+@pytest.mark.rule("PAY-032", "PAY-033", "PAY-037", "PAY-085")
+def test_another_sources_money_stays_unapplied_where_automation_is_off_or_it_says_so(
+    billed: tuple[World, str, str],
+) -> None:
+    world, account, invoice = billed
+    card = {name: value for name, value in _CARD.items() if name != "channel"}
+    pending = world.do(
+        "AcceptExternalPayment", account=account, amount="15.00", designation="UNAPPLIED", **card
+    )["payment"]  # fmt: skip
+    [settled] = _hub_event(world, pending, 1, "COMPLETED").json()["result"]["records"]
+    assert (settled["status"], settled["unapplied"]) == ("UNAPPLIED", "15.00")
+    world.do("SetParameter", name="allocation.automated_allocation", value=False)
+    part = [_to_external(invoice, "20.00")]
+    [record] = world.do("AcceptExternalPayment", account=account, amount="20.00", targets=part)["records"]
+    assert (record["unapplied"], record["explanation"]) == ("20.00", "AUTOMATION_DISABLED")
+    [entry] = [one for one in world.events(SuspenseEntryOpened) if one.record.record_id == record["record"]]
+    assert (entry.amount, entry.reason) == (2000, "AUTOMATION_DISABLED")
+    assert standing(world, account) == {invoice: ("ISSUED", "100.00")}

@@ -154,7 +154,7 @@ def _queue(world: World, **criteria: Any) -> list[dict[str, Any]]:
     return nodes
 
 
-@pytest.mark.rule("PAY-084", "PAY-086")
+@pytest.mark.rule("PAY-084", "PAY-085", "PAY-086")
 def test_the_suspense_queue_lists_money_without_a_home_until_it_has_one(two: tuple[World, str, str]) -> None:
     world, first, second = two
     assert _queue(world) == []
@@ -168,7 +168,7 @@ def test_the_suspense_queue_lists_money_without_a_home_until_it_has_one(two: tup
     over, away = _queue(world)
     assert (over["place"], over["amount"]["amount"], over["text"]) == ("UNAPPLIED", "100.00", None)
     assert (over["record"]["account"], over["receiptDate"], over["ageDays"]) == (first, "2024-12-20", 10)
-    assert over["reference"] == "SUS-00000001"
+    assert (over["reference"], away["reference"]) == ("SUS-00000001", "SUS-00000002")
     assert (away["place"], away["amount"]["amount"], away["reason"], away["text"]) == (
         "GENERAL_SUSPENSE", "400.00", "OTHER", said,
     )  # fmt: skip
