@@ -12,7 +12,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
@@ -164,17 +164,17 @@ class UuidSource:
         """One fresh id."""
         now = int(self._clock.now().timestamp() * 1000)
         with self._lock:
-            return UUID(int=self._next(now))
+            return UUID(int=self._next(now, self._random()))
 
     def texts(self, count: int) -> list[str]:
         """`count` fresh ids in increasing order, as their text, for who needs no more than that."""
         now = int(self._clock.now().timestamp() * 1000)
         with self._lock:
-            digits = [f"{self._next(now):032x}" for _ in range(count)]
+            digits = [f"{self._next(now, chance):032x}" for chance in self._randoms(count)]
         return [f"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:]}" for d in digits]
 
-    def _next(self, now: int) -> int:
-        step = self._random() + 1
+    def _next(self, now: int, chance: int) -> int:
+        step = chance + 1
         if now > self._milliseconds:
             self._milliseconds = now
             # 73 of the 74 bits: there is room to count up.
@@ -186,6 +186,12 @@ class UuidSource:
         # Version 7: time, version, upper 12 bits of the tail, variant, lower 62 bits of the tail.
         upper, lower = self._tail >> 62, self._tail & _LOWER
         return (self._milliseconds & _TIME) << 80 | 0x7 << 76 | upper << 64 | 0x2 << 62 | lower
+
+    def _randoms(self, count: int) -> Sequence[int]:
+        """So many times 32 random bits."""
+        if count > _BLOCK:
+            return struct.unpack(f"!{count}I", self._random_bytes(4 * count))
+        return [self._random() for _ in range(count)]
 
     def _random(self) -> int:
         """32 random bits."""

@@ -429,15 +429,16 @@ class PostgresUnitOfWork:
         computed_on = self._log_position() if dry_run else None
         pending = self._pending
         origin, recorded_at = _origin(self._context), self._recorded_at()
+        heads = dict(pending.heads)
 
-        def closing(heads: Mapping[str, Head]) -> list[Call]:
+        def closing(written: Mapping[str, Head]) -> list[Call]:
+            heads.update(written)
             if dry_run:
                 return []
-            calls = self._closing_calls(answer, audit, {**pending.heads, **heads})
+            calls = self._closing_calls(answer, audit, heads)
             return [*calls, Call(COMMIT)] if commit else calls
 
         rows, written = self._write(origin, recorded_at, closing)
-        heads = {**pending.heads, **_heads(rows, recorded_at)}
         rows, positions = [*pending.rows, *rows], [*pending.positions, *written.positions]
         pending.rows = []  # completed: a batch keeps it when it goes on
         if dry_run:
