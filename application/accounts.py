@@ -376,6 +376,13 @@ def load_account(unit: UnitOfWork, number: str, pointer: str = "/account") -> Lo
     return unit.load(ACCOUNT, resolved)
 
 
+def _main(unit: UnitOfWork, number: str) -> Loaded[Account]:
+    """The account that a command is about, as `load_account`, at the version that is expected (PLT-020)."""
+    account = load_account(unit, number)
+    unit.expect_main(ACCOUNT, account)
+    return account
+
+
 def _resolved(unit: UnitOfWork, number: str, pointer: str = "/account") -> str:
     resolved = unit.port(Directory).resolve_account(number)
     if resolved is None:
@@ -393,7 +400,9 @@ def _load_for_schedule(unit: UnitOfWork, number: str) -> tuple[Loaded[Account], 
     running = unit.running_process(f"account:{resolved}")
     if running is None:
         unit.lock(f"account:{resolved}")
-    return unit.load(ACCOUNT, resolved), running
+    account = unit.load(ACCOUNT, resolved)
+    unit.expect_main(ACCOUNT, account)
+    return account, running
 
 
 @handles(CreateBillingAccount)
@@ -606,7 +615,7 @@ def _activation_facts(unit: UnitOfWork, account: Account) -> ActivationFacts:
 
 @handles(ActivateBillingAccount)
 def activate_billing_account(command: ActivateBillingAccount, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     if account.state.status is not AccountStatus.DRAFT:
         raise refuse("STATE_INVALID", "only a draft account is activated", entity=account.identifier)
     refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state)))
@@ -616,7 +625,7 @@ def activate_billing_account(command: ActivateBillingAccount, unit: UnitOfWork) 
 
 @handles(UpdateInvoicePreferences)
 def update_invoice_preferences(command: UpdateInvoicePreferences, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     require_active(account.state)
     old = account.state.preferences
     new = Preferences(
@@ -635,7 +644,7 @@ def update_invoice_preferences(command: UpdateInvoicePreferences, unit: UnitOfWo
 
 @handles(CloseBillingAccount)
 def close_billing_account(command: CloseBillingAccount, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     if not command.reason.strip():
         raise refuse("REASON_REQUIRED", "closing needs a reason", pointer="/reason")
     today = unit.today(account.state.time_zone)
@@ -665,7 +674,7 @@ def close_billing_account(command: CloseBillingAccount, unit: UnitOfWork) -> Out
 
 @handles(ReopenBillingAccount)
 def reopen_billing_account(command: ReopenBillingAccount, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     if account.state.status is not AccountStatus.CLOSED:
         raise refuse("STATE_INVALID", "only a closed account is reopened", entity=account.identifier)
     refuse_if_any(activation_problems(account.state, _activation_facts(unit, account.state)))
@@ -681,7 +690,7 @@ _HOLD_CHOICES: dict[str, tuple[HoldType, ...]] = {
 
 @handles(CreateHold)
 def place_hold(command: CreateHold, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     today = unit.today(account.state.time_zone)
     kinds = _HOLD_CHOICES.get(command.type) or (HoldType(command.type),)
     events: list[object] = []
@@ -697,7 +706,7 @@ def place_hold(command: CreateHold, unit: UnitOfWork) -> Outcome:
 
 @handles(UpdateHold)
 def change_hold(command: UpdateHold, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     require_active(account.state)
     events = update_hold(
         account.state,
@@ -714,7 +723,7 @@ def change_hold(command: UpdateHold, unit: UnitOfWork) -> Outcome:
 
 @handles(ReleaseHold)
 def end_hold(command: ReleaseHold, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     today = unit.today(account.state.time_zone)
     unit.append(ACCOUNT, account.identifier, release_hold(account.state, command.hold_id, today))
     return Outcome({"account": account.identifier, "hold_id": command.hold_id})
@@ -722,7 +731,7 @@ def end_hold(command: ReleaseHold, unit: UnitOfWork) -> Outcome:
 
 @handles(RemoveHold)
 def take_back_hold(command: RemoveHold, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     today = unit.today(account.state.time_zone)
     unit.append(ACCOUNT, account.identifier, remove_hold(account.state, command.hold_id, today))
     return Outcome({"account": account.identifier, "hold_id": command.hold_id})
@@ -790,7 +799,7 @@ def change_seasonal_gaps(command: ChangeSeasonalGaps, unit: UnitOfWork) -> Outco
 
 @handles(SetInvoicingStartDate)
 def set_invoicing_start_date(command: SetInvoicingStartDate, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     require_active(account.state)
     refuse_if_any(
         manual_start_problems(
@@ -805,7 +814,7 @@ def set_invoicing_start_date(command: SetInvoicingStartDate, unit: UnitOfWork) -
 
 @handles(AssignBillingCalendar)
 def assign_billing_calendar(command: AssignBillingCalendar, unit: UnitOfWork) -> Outcome:
-    account = load_account(unit, command.account)
+    account = _main(unit, command.account)
     if account.state.status is AccountStatus.CLOSED:
         require_active(account.state)
     calendar = assignable(load_calendars(unit).state, command.calendar, "/calendar")

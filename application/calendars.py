@@ -133,6 +133,13 @@ def load_calendars(unit: UnitOfWork) -> Loaded[BillingCalendars]:
     return unit.load(BILLING_CALENDARS, INSTALLATION)
 
 
+def _main(unit: UnitOfWork) -> Loaded[BillingCalendars]:
+    """The calendars for a command about one of them; the expected version is that of all together (PLT-020)."""
+    calendars = load_calendars(unit)
+    unit.expect_main(BILLING_CALENDARS, calendars)
+    return calendars
+
+
 def _strict_holidays(unit: UnitOfWork) -> bool:
     """Whether a holiday on a weekend day is refused rather than of no effect (CAL-003)."""
     return parameters_in_force(unit, (_STRICT,), {}, unit.today())[_STRICT] is True
@@ -140,7 +147,7 @@ def _strict_holidays(unit: UnitOfWork) -> bool:
 
 @handles(CreateBillingCalendar)
 def create_billing_calendar(command: CreateBillingCalendar, unit: UnitOfWork) -> Outcome:
-    calendars = load_calendars(unit)
+    calendars = _main(unit)
     events = define_calendar(calendars.state, command.request(), strict_holidays=_strict_holidays(unit))
     unit.append(BILLING_CALENDARS, INSTALLATION, events)
     return Outcome({"name": command.name})
@@ -148,7 +155,7 @@ def create_billing_calendar(command: CreateBillingCalendar, unit: UnitOfWork) ->
 
 @handles(UpdateBillingCalendar)
 def update_billing_calendar(command: UpdateBillingCalendar, unit: UnitOfWork) -> Outcome:
-    calendars = load_calendars(unit)
+    calendars = _main(unit)
     events = change_calendar(calendars.state, command.request(), strict_holidays=_strict_holidays(unit))
     unit.append(BILLING_CALENDARS, INSTALLATION, events)
     return Outcome({"name": command.name})
@@ -156,7 +163,7 @@ def update_billing_calendar(command: UpdateBillingCalendar, unit: UnitOfWork) ->
 
 @handles(DeactivateBillingCalendar)
 def deactivate_billing_calendar(command: DeactivateBillingCalendar, unit: UnitOfWork) -> Outcome:
-    calendars = load_calendars(unit)
+    calendars = _main(unit)
     accounts = unit.port(Directory).accounts_on_calendar(command.name)
     unit.append(BILLING_CALENDARS, INSTALLATION, deactivate(calendars.state, command.name, accounts=accounts))
     return Outcome({"name": command.name})
@@ -164,14 +171,14 @@ def deactivate_billing_calendar(command: DeactivateBillingCalendar, unit: UnitOf
 
 @handles(SetDefaultBillingCalendar)
 def set_default_billing_calendar(command: SetDefaultBillingCalendar, unit: UnitOfWork) -> Outcome:
-    calendars = load_calendars(unit)
+    calendars = _main(unit)
     unit.append(BILLING_CALENDARS, INSTALLATION, set_default(calendars.state, command.name))
     return Outcome({"name": command.name})
 
 
 @handles(DefineGenerationRule)
 def define_lead_time_rule(command: DefineGenerationRule, unit: UnitOfWork) -> Outcome:
-    calendars = load_calendars(unit)
+    calendars = _main(unit)
     events = define_generation_rule(calendars.state, command.calendar, command.number_of_days_ahead)
     unit.append(BILLING_CALENDARS, INSTALLATION, events)
     return Outcome({"calendar": command.calendar, "number_of_days_ahead": command.number_of_days_ahead})

@@ -64,7 +64,9 @@ class CreateBillingCustomer(Command):
 def create_billing_customer(command: CreateBillingCustomer, unit: UnitOfWork) -> Outcome:
     if command.parent is not None and not unit.exists(CUSTOMER, command.parent):
         raise refuse("CUSTOMER_NOT_FOUND", "the parent customer is unknown", pointer="/parent")
-    if unit.exists(CUSTOMER, command.reference):
+    customer = unit.load(CUSTOMER, command.reference)
+    unit.expect_main(CUSTOMER, customer)
+    if customer.version:
         raise refuse("CUSTOMER_REFERENCE_DUPLICATE", "the customer reference is in use", pointer="/reference")
     role = command.role
     if role is None:

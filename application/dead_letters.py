@@ -104,6 +104,7 @@ def discard_dead_letter(command: DiscardDeadLetter, unit: UnitOfWork) -> Outcome
     loaded = unit.load(DEAD_LETTER, command.item)
     if not loaded.version:
         raise refuse("ENTITY_NOT_FOUND", "there is no such dead letter", pointer="/item")
+    unit.expect_main(DEAD_LETTER, loaded)
     if not command.reason.strip():
         raise refuse("REASON_REQUIRED", "giving up a message needs a reason", pointer="/reason")
     unit.lock(f"member:{loaded.state.key}")

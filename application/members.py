@@ -802,6 +802,9 @@ def _require_class(policy: MasterPolicy, code: str | None, day: dt.date | None) 
 def apply_new_business(command: ApplyNewBusiness, unit: UnitOfWork) -> Outcome:
     policy = load_policy(unit, command.master_policy)
     state = policy.state
+    if command.member_record is not None:
+        unit.lock(f"member:{command.member_record}")
+        unit.expect_main(MEMBER_RECORD, unit.load(MEMBER_RECORD, command.member_record))
     _require_class(state, command.member_class, command.effective_date)
     request = _request(
         command,
@@ -884,13 +887,18 @@ def _of_record(
     amounts: Sequence[AmountPart] = (),
     decisions: Sequence[RollOnDecisionPart] = (),
     further_accounts: Iterable[str] = (),
+    *,
+    main: bool = True,
     **stated: Any,
 ) -> Outcome:
+    """Decide a transaction of a record; with `main` it is the one whose version may be expected (PLT-020)."""
     _refuse_nameless(command, unit, kind.value, amounts, **stated)
     kept = _kept_for_later(command, unit, kind)
     if kept is not None:
         return kept
     member, policy = load_member(unit, command.member_record)
+    if main:
+        unit.expect_main(MEMBER_RECORD, member)
     _require_class(policy.state, stated.get("member_class"), command.effective_date)
     request = _request(
         command,
@@ -1012,7 +1020,7 @@ def apply_premium_waiver(command: ApplyPremiumWaiver, unit: UnitOfWork) -> Outco
             if command.waiver_id is not None:
                 stated["waiver_id"] = f"{command.waiver_id}/{other}"
             try:
-                others.append(dict(_of_record(further, unit, TransactionType.WAIVER_ADD, **stated).result))
+                others.append(dict(_of_record(further, unit, TransactionType.WAIVER_ADD, main=False, **stated).result))
             except Refusal as refusal:
                 problems += [replace(one, entity=one.entity or other) for one in refusal.problems]
     refuse_if_any(problems)
@@ -1074,6 +1082,7 @@ def _granted_by(command: EndPremiumWaiver, unit: UnitOfWork) -> WaiverSource | N
 @handles(InstructRollOn)
 def instruct_roll_on(command: InstructRollOn, unit: UnitOfWork) -> Outcome:
     member, policy = load_member(unit, command.member_record)
+    unit.expect_main(MEMBER_RECORD, member)
     facts = facts_of(unit, policy.state, member.identifier)
     member = unit.load(MEMBER_RECORD, member.identifier)
     events = instruct(member.state, _decisions(command.decisions, member.state.currency, "/decisions"), facts)
@@ -1133,6 +1142,7 @@ def _make_individual_direct(
     """An empty receiving account becomes individual direct, invoiced from the transition date (MEM-118, MEM-073)."""
     account = receiving.state
     member, _ = load_member(unit, command.member_record)
+    unit.expect_main(MEMBER_RECORD, member)
     reasons = [
         reason
         for reason, wrong in (

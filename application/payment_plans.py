@@ -114,7 +114,9 @@ def create_payment_plan(command: CreatePaymentPlan, unit: UnitOfWork) -> Outcome
     request = PlanRequest(**command.model_dump())
     unit.lock("payment_plans")
     key = plan_key(command.code or "")
-    taken = bool(command.code) and unit.exists(PAYMENT_PLANS, key)
+    plan = unit.load(PAYMENT_PLANS, key)
+    unit.expect_main(PAYMENT_PLANS, plan)
+    taken = bool(command.code) and plan.version > 0
     uri_taken = bool(command.uri) and unit.port(Directory).plan_of_uri(command.uri or "") is not None
     maximum = parameters_in_force(unit, (_MAXIMUM,), {}, unit.today())[_MAXIMUM]
     events = create_plan(request, code_taken=taken, uri_taken=uri_taken, maximum=int(str(maximum)))
@@ -135,6 +137,7 @@ def expire_payment_plan(command: ExpirePaymentPlan, unit: UnitOfWork) -> Outcome
 def set_installment_due_days(command: SetInstallmentDueDays, unit: UnitOfWork) -> Outcome:
     account = load_account(unit, command.account)
     schedule = unit.load(INSTALLMENT_SCHEDULES, account.identifier)
+    unit.expect_main(INSTALLMENT_SCHEDULES, schedule)
     entries = [DueDayEntry(part.plan_type, part.due_day_type, part.value) for part in command.entries]
     unit.append(INSTALLMENT_SCHEDULES, account.identifier, set_due_days(schedule.state, account.identifier, entries))
     return Outcome(

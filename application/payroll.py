@@ -229,7 +229,9 @@ def _tied_to(unit: UnitOfWork, account: Account) -> Frequency | None:
 
 def _load(unit: UnitOfWork, number: str) -> tuple[Loaded[Account], Loaded[PayrollCalendars]]:
     account = load_account(unit, number)
-    return account, unit.load(PAYROLL_CALENDARS, account.identifier)
+    calendars = unit.load(PAYROLL_CALENDARS, account.identifier)
+    unit.expect_main(PAYROLL_CALENDARS, calendars)
+    return account, calendars
 
 
 def _dates(calendar: PayrollCalendar) -> tuple[dt.date, ...]:

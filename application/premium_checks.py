@@ -295,6 +295,7 @@ def clean_up_member_invoices(command: CleanUpMemberInvoices, unit: UnitOfWork) -
     if not command.confirmed and "confirmed" not in unit.confirmations:
         unit.require_confirmation("confirmed", "the command must be confirmed")
     member, _ = load_member(unit, command.member_record)
+    unit.expect_main(MEMBER_RECORD, member)
     if account.state.allocation_mode is not AllocationMode.INDIVIDUAL:
         raise refuse("CLEANUP_NOT_AVAILABLE", "the account does not bill members individually", pointer="/account")
     if member.state.is_roll_on_pending:

@@ -88,6 +88,7 @@ def create_master_policy_product(command: CreateMasterPolicyProduct, unit: UnitO
         raise refuse("CUSTOMER_NOT_FOUND", "the sponsor is not a billing customer", pointer="/sponsor")
     require_currency(command.currency)
     policy = unit.load(MASTER_POLICY, command.master_policy)
+    unit.expect_main(MASTER_POLICY, policy)
     created = create(
         policy.state,
         number=command.master_policy,

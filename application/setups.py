@@ -181,6 +181,7 @@ class DiscardBillingSetup(Command):
 @handles(StartBillingSetup)
 def start_billing_setup(command: StartBillingSetup, unit: UnitOfWork) -> Outcome:
     policy = load_policy(unit, command.master_policy)
+    unit.expect_main(MASTER_POLICY, policy)
     if policy.state.setup_ref is not None:
         raise refuse("SETUP_ALREADY_ASSOCIATED", "the policy has an issued set-up", entity=policy.state.setup_ref)
     refuse_if_any(check_type(command.bill_type, command.setup_type, _PER_CLASS_BILL_TYPES))
@@ -385,9 +386,11 @@ def load_policy(unit: UnitOfWork, number: str) -> Loaded[MasterPolicy]:
 
 
 def _load_setup(unit: UnitOfWork, setup_ref: str) -> Loaded[Setup]:
+    """The set-up that a command is about, at the version that is expected (PLT-020), or `ENTITY_NOT_FOUND`."""
     setup = unit.load(SETUP, setup_ref)
     if setup.version == 0:
         raise refuse("ENTITY_NOT_FOUND", "there is no such set-up", pointer="/setup_ref")
+    unit.expect_main(SETUP, setup)
     return setup
 
 
