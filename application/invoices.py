@@ -233,8 +233,9 @@ def regenerate_invoice(command: RegenerateInvoice, unit: UnitOfWork) -> Outcome:
     if known is None:
         raise refuse("INVOICE_NOT_FOUND", "there is no such invoice", pointer="/invoice")
     account = open_process(unit, known[0], "REGENERATION", behind="GENERATION")
-    _confirm(command.confirmed, unit)
     discarded = unit.load(INVOICE, command.invoice)
+    unit.expect_main(INVOICE, discarded)
+    _confirm(command.confirmed, unit)
     refuse_if_any(regeneration_problems(discarded.state))
     check(unit, account.state)
     if discarded.state.basis is InvoiceBasis.INSTALLMENTS:

@@ -1243,6 +1243,7 @@ def _whole_payment(
     accounts = [register.account_of_record(one) for one in identifiers]
     unit.lock(*(f"account:{one}" for one in accounts))
     records = [unit.load(PAYMENT, one) for one in identifiers]
+    unit.expect_main(PAYMENT, records[0])  # the payment goes by the number of its first record
     return records, [unit.load(ACCOUNT, one.state.known.account) for one in records]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.billing import generate, pay
 from tests.scenarios.conftest import World
 from tests.scenarios.premiums import given, life
 
@@ -150,3 +151,29 @@ def test_a_waiver_for_all_policies_of_a_person_expects_the_version_of_the_named_
     )
     assert response.status_code == 200, response.text
     assert [one["member_record"] for one in response.json()["result"]["applied_to"]] == ["MR-2"]
+
+
+def test_invoices_and_whole_payments_are_held_against_the_version_too(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    invoice = generate(world, account)
+    payment = str(pay(world, account, "50.00", "1")["record"])
+    world.do("DiscardInvoice", invoice=invoice, reason="Rates", confirmed=True)
+    before = world.head()
+    reason = {"payment": payment, "reason": "MISDIRECTED"}
+    wrong = {}
+    for name, payload in (
+        ("RegenerateInvoice", {"invoice": invoice, "confirmed": True}),
+        ("ReversePayment", {"payment": payment, "reason": "DUPLICATE"}),
+        ("DeclinePayment", {"payment": payment, "reason": "INSUFFICIENT_FUNDS"}),
+        ("SuspendPayment", reason),
+        ("ReleaseSuspendedPayment", {"payment": payment, "targets": [{"account": account, "amount": "50.00"}]}),
+    ):
+        response = world.send(name, envelope={"expected_version": 1}, **payload)
+        if response.json().get("code") != "CONCURRENT_CHANGE":
+            wrong[name] = response.json()
+    assert wrong == {}
+    assert world.head() == before
+    version = len(world.system.log.streams([f"payment:{payment}"]))
+    assert world.send("SuspendPayment", envelope={"expected_version": version}, **reason).status_code == 200
