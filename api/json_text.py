@@ -16,7 +16,8 @@ from typing import Any, Final
 from domain.errors import Problem
 
 _WHOLE: Final = 2**63
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+#: Characters that PostgreSQL does not keep in a text: NUL, and halves of surrogate pairs.
+UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _MAX_PROBLEMS: Final = 100
 
 
@@ -92,7 +93,7 @@ def _problems(root: Any, max_depth: int) -> Iterator[Problem]:
     while stack:
         value, path, depth = stack.pop()
         if isinstance(value, str):
-            if _UNSTORABLE.search(value):
+            if UNSTORABLE.search(value):
                 yield _invalid("a text holds a character that cannot be stored", _pointer(path))
         elif isinstance(value, _Refused):
             yield _invalid(value.message, _pointer(path))
@@ -107,7 +108,7 @@ def _problems(root: Any, max_depth: int) -> Iterator[Problem]:
                 for name in value.twice:
                     yield _invalid("the member is given twice", _pointer((path, name)))
             for name in value:
-                if _UNSTORABLE.search(name):
+                if UNSTORABLE.search(name):
                     yield _invalid("a member's name holds a character that cannot be stored", _pointer(path))
             stack.extend((value[name], (path, name), depth + 1) for name in reversed(value))
 

@@ -27,6 +27,7 @@ from api.graphql.limits import (
     asks_for,
     check_limits,
     check_no_introspection,
+    check_texts,
     wanted_position,
 )
 from api.graphql.personal import fields_with_arguments
@@ -81,6 +82,7 @@ class Executor:
             document = parse(request.query, max_tokens=TOKEN_LIMIT)
             _check_operation(document, request.operation)
             check_limits(document, request.variables)
+            check_texts(document)
             portal = is_portal_user(principal.roles)
             if portal:
                 check_no_introspection(document)

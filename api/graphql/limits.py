@@ -15,6 +15,7 @@ from graphql import (
     FragmentDefinitionNode,
     IntValueNode,
     OperationDefinitionNode,
+    StringValueNode,
     VariableNode,
     Visitor,
     visit,
@@ -22,6 +23,7 @@ from graphql import (
 from graphql.language import FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
 
 from api.graphql.paging import DEFAULT_PAGE
+from api.json_text import UNSTORABLE
 from domain.errors import refuse
 
 DEPTH_LIMIT = 10
@@ -85,6 +87,18 @@ def check_limits(document: DocumentNode, variables: Mapping[str, Any]) -> None:
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
             _Counting(fragments, variables).count(node.selection_set, 1, 1, DEFAULT_PAGE, ())
+
+
+def check_texts(document: DocumentNode) -> None:
+    """Texts written in the document itself, which the reading of JSON has not seen. Raises REQUEST_INVALID for one that
+    the database could not take as a value to look for."""
+
+    class Reading(Visitor):
+        def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
+            if UNSTORABLE.search(node.value):
+                raise refuse("REQUEST_INVALID", "a text holds a character that cannot be stored", pointer="/query")
+
+    visit(document, Reading())
 
 
 def check_no_introspection(document: DocumentNode) -> None:

@@ -139,6 +139,8 @@ _HOSTILE = {
     "cursor": ('{ billingAccounts(after: "nonsense") { nodes { number } } }', "CURSOR_INVALID"),
     "type": ("{ billingAccount(number: 7) { number } }", "REQUEST_INVALID"),
     "syntax": ("{ billingAccount(", "REQUEST_INVALID"),
+    "nul": (r'{ billingAccount(number: "\u0000") { number } }', "REQUEST_INVALID"),
+    "half a pair": (r'{ billingAccount(number: "\ud800") { number } }', "REQUEST_INVALID"),
     "unknown": ("{ secrets }", "REQUEST_INVALID"),
     "mutation": ("mutation { x }", "REQUEST_INVALID"),
     "loop": ("query { ...A } fragment A on Query { freshness { position } ...A }", "REQUEST_INVALID"),
