@@ -45,6 +45,8 @@ from domain.platform.privileges import may_execute
 CONFLICT_RETRIES = 3
 #: Seconds after which a client may send the same key again while its first command is still running (PLT-019).
 IN_PROGRESS_RETRY_AFTER = 1
+#: Members that one refusal names as missing, malformed or unknown: a hostile payload could have hundreds of thousands.
+MOST_PROBLEMS = 1_000
 
 R = TypeVar("R")
 
@@ -306,7 +308,7 @@ def canonical_json(value: object) -> bytes:
 def _validated(model: type[Command], payload: Mapping[str, Any], text: bytes) -> Command:
     """The command of a payload of JSON values, and of its JSON text. Raises a Refusal with every malformed, unknown or
     missing member, each a `REQUEST_INVALID` with its JSON pointer, in the order of the model's fields (PLT-014,
-    PLT-018)."""
+    PLT-018), up to `MOST_PROBLEMS`."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -316,6 +318,8 @@ def _validated(model: type[Command], payload: Mapping[str, Any], text: bytes) ->
             # A model may name a document's own code by raising a PydanticCustomError of that type.
             code = item["type"] if _OWN_CODE.match(item["type"]) else "REQUEST_INVALID"
             problems.setdefault(pointer, Problem(code, item["msg"], pointer=pointer))
+            if len(problems) == MOST_PROBLEMS:
+                break
         raise Refusal(list(problems.values())) from None
 
 

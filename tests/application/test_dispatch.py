@@ -250,6 +250,12 @@ def test_a_refusal_binds_no_key_and_an_answer_does(desk: Desk) -> None:
     assert other_client.result == {"balance": 1700}
 
 
+def test_a_refusal_names_a_thousand_members_at_most(desk: Desk) -> None:
+    refused = desk.refused("FillTill", {"till": "T1"} | {f"colour{index}": "red" for index in range(5_000)})
+    assert len(refused.problems) == 1_000
+    assert {problem.code for problem in refused.problems} == {"REQUEST_INVALID"}
+
+
 @pytest.mark.rule("PLT-E01", "PLT-003")
 def test_the_fingerprint_is_over_values_as_sent_in_any_order_of_members() -> None:
     def fingerprint(payload: dict[str, Any], **members: Any) -> bytes:
