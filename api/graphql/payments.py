@@ -84,6 +84,36 @@ class PaymentRecord:
         details = (await self._state(info.context)).details
         return None if details is None else str(details.method)
 
+    @strawberry.field(
+        description="CLEARED, ISSUED (a check that counts already), AWAITING the bank, SETTLED or FAILED (PAY-012)."
+    )
+    async def funds_status(self, info: strawberry.Info) -> str:
+        return str((await self._state(info.context)).funds_status)
+
+    @strawberry.field(description="MANUAL or AUTOMATIC.")
+    async def initiation(self, info: strawberry.Info) -> str | None:
+        details = (await self._state(info.context)).details
+        return None if details is None else str(details.initiation)
+
+    @strawberry.field(description="The way it came: UI, PORTAL, EXTERNAL, PAYMENT_HUB and so on.")
+    async def channel(self, info: strawberry.Info) -> str | None:
+        details = (await self._state(info.context)).details
+        return None if details is None else str(details.channel)
+
+    @strawberry.field(description="What an internal payment is of: CLAIM_DEDUCTION, CASH_DEDUCTION or APL.")
+    async def subtype(self, info: strawberry.Info) -> str | None:
+        details = (await self._state(info.context)).details
+        return None if details is None or details.subtype is None else str(details.subtype)
+
+    @strawberry.field(description="Whether the bank collects it through the hub.")
+    async def bank_processing(self, info: strawberry.Info) -> bool:
+        details = (await self._state(info.context)).details
+        return details is not None and details.bank_processing
+
+    @strawberry.field(description="Until when it was said to be valid.")
+    async def expiration_date(self, info: strawberry.Info) -> dt.date | None:
+        return (await self._state(info.context)).expiration_date
+
     @strawberry.field(description="The payer's reference.")
     async def reference(self, info: strawberry.Info) -> str | None:
         details = (await self._state(info.context)).details

@@ -387,7 +387,7 @@ def decline(
     A pending payment is declined without financial effect.
     """
     awaiting = all(
-        record.funds_status is FundsStatus.AWAITING
+        record.funds_status is FundsStatus.AWAITING and record.phase not in (Phase.DECLINED, Phase.REVERSED)
         for record in records
         if record.status is not PaymentStatus.TRANSFERRED
     )

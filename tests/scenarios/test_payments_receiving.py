@@ -202,8 +202,10 @@ def test_the_hub_fails_only_money_that_awaits_the_bank(billed: tuple[World, str,
     failing = _card(world, account, "10.00", targets=[_to(invoice, "10.00")])
     [failed] = _hub_event(world, failing["record"], 2, "FAILED").json()["result"]["records"]  # and says no reason
     assert failed["status"] == "DECLINED"
+    withdrawn = _card(world, account, "10.00", targets=[_to(invoice, "10.00")])
+    world.do("DeclinePayment", payment=withdrawn["record"], reason="CHARGEBACK", roles=("ARM",))
     position = world.head()
-    for number, one in enumerate((check, collected, failing), start=3):
+    for number, one in enumerate((check, collected, failing, withdrawn), start=3):
         answer = _hub_event(world, one["record"], number, "FAILED", reason="OTHER", text="Returned")
         assert (answer.status_code, answer.json()["code"]) == (409, "PAYMENT_EVENT_REJECTED")
     assert world.head() == position
@@ -276,3 +278,32 @@ def test_another_sources_money_stays_unapplied_where_automation_is_off_or_it_say
     [entry] = [one for one in world.events(SuspenseEntryOpened) if one.record.record_id == record["record"]]
     assert (entry.amount, entry.reason) == (2000, "AUTOMATION_DISABLED")
     assert standing(world, account) == {invoice: ("ISSUED", "100.00")}
+
+
+_STATED = """
+query ($number: String!) { payment(number: $number) { records {
+  fundsStatus initiation channel subtype bankProcessing expirationDate } } }
+"""
+
+
+@pytest.mark.rule("PAY-004", "PAY-005", "PAY-012")
+def test_a_payment_shows_how_it_came_and_whether_its_funds_are_there(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+
+    def stated(payment: str) -> tuple[Any, ...]:
+        [record] = world.query(_STATED, number=payment)["payment"]["records"]
+        return tuple(record.values())
+
+    part = {"account": account, "amount": "10.00", "targets": [_to(invoice, "10.00")]}
+    check = {"method": "CHECK", "check_number": "1", "check_date": "2024-12-20", "reference": "CHK-1"}
+    before = world.refused("ApplyPayment", **part, expiration_date="2024-12-19")
+    assert before == (400, ["REQUEST_INVALID"])
+    paid = world.do("ApplyPayment", **part, **check, expiration_date="2025-06-30")["payment"]
+    assert stated(paid) == ("ISSUED", "MANUAL", "UI", None, False, "2025-06-30")
+    claim = world.do("CreateInternalPayment", **part, subtype="CLAIM_DEDUCTION", related_entity="CLM-1")["payment"]
+    assert stated(claim) == ("CLEARED", "MANUAL", "UI", "CLAIM_DEDUCTION", False, None)
+    collected, failed = (_card(world, account, "10.00", targets=part["targets"])["record"] for _ in range(2))
+    assert stated(collected) == ("AWAITING", "MANUAL", "PORTAL", None, True, None)
+    _hub_event(world, collected, 1, "COMPLETED")
+    _hub_event(world, failed, 2, "FAILED")
+    assert (stated(collected)[0], stated(failed)[0]) == ("SETTLED", "FAILED")
