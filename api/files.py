@@ -3,6 +3,7 @@
     GET  /v1/files          the kinds of file that are taken in
     POST /v1/files?kind=..&name=..    the file itself as the body
     GET  /v1/files/{hash}   its receipt, by the SHA-256 of its bytes
+    GET  /v1/file-cases     the queue of what a person should look at in them
 
 The body is the file's bytes, not a form: it is passed on as it arrives, to a temporary file beyond the first megabyte.
 """
@@ -13,6 +14,7 @@ import asyncio
 import hashlib
 import re
 import tempfile
+from dataclasses import asdict
 from typing import Any, BinaryIO, Final, cast
 
 from fastapi import APIRouter, Depends
@@ -28,6 +30,10 @@ from domain.errors import Problem
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _IN_MEMORY: Final = 1_000_000
+_PLACE: Final = re.compile(r"([0-9a-f]{64}):([0-9]{1,9})", re.ASCII)
+#: Cases of a page, unless told otherwise and at most (PLT-068).
+_DEFAULT_CASES: Final = 50
+_MOST_CASES: Final = 200
 
 
 class Files:
@@ -42,6 +48,7 @@ class Files:
         router.add_api_route("/v1/files", self.kinds, methods=["GET"])
         router.add_api_route("/v1/files", self.upload, methods=["POST"])
         router.add_api_route("/v1/files/{sha256}", self.receipt, methods=["GET"])
+        router.add_api_route("/v1/file-cases", self.cases, methods=["GET"])
         return router
 
     async def kinds(self, request: Request) -> Response:
@@ -104,6 +111,16 @@ class Files:
             raise not_found("there is no such file")
         return Response(to_json(receipt_document(found)), 200, {}, "application/json")
 
+    async def cases(self, request: Request) -> Response:
+        """A page of the queue: what could not be done by itself, of the files the caller may see, oldest first."""
+        principal, importer = self._edge.require(request), self._edge.services.files
+        kind, after, first = _page(request)
+        found = await self._edge.run(importer.cases, principal, kind, after, first + 1) if importer else []
+        shown = [asdict(case) for case in found[:first]]
+        more = len(found) > first
+        following = f"{shown[-1]['sha256']}:{shown[-1]['number']}" if more else None
+        return Response(to_json({"cases": shown, "next": following}), 200, {}, "application/json")
+
 
 def receipt_document(receipt: FileReceipt) -> dict[str, Any]:
     """A receipt as JSON."""
@@ -116,6 +133,27 @@ def receipt_document(receipt: FileReceipt) -> dict[str, Any]:
         "repeated": receipt.repeated,
         "report": dict(receipt.report),
     }
+
+
+def _page(request: Request) -> tuple[str | None, tuple[str, int] | None, int]:
+    """Kind, case behind which the page begins, and length of the page. Raises REQUEST_INVALID with every problem."""
+    query = request.query_params
+    problems = [
+        Problem("REQUEST_INVALID", f"there is no parameter {name[:100]}")
+        for name in query
+        if name not in ("kind", "after", "first")
+    ]
+    if len(query.multi_items()) > len(query):
+        problems.append(Problem("REQUEST_INVALID", "a parameter is given twice"))
+    after, first = query.get("after"), query.get("first", str(_DEFAULT_CASES))
+    place = None if after is None else _PLACE.fullmatch(after)
+    if after is not None and place is None:
+        problems.append(Problem("REQUEST_INVALID", "after is the member next of the page before"))
+    if not re.fullmatch(r"[0-9]{1,3}", first, re.ASCII) or not 1 <= int(first) <= _MOST_CASES:
+        problems.append(Problem("REQUEST_INVALID", f"a page has 1 to {_MOST_CASES} cases"))
+    if problems:
+        raise RequestRefused(Layer.FACADE, problems)
+    return query.get("kind"), None if place is None else (place[1], int(place[2])), int(first)
 
 
 def _described(request: Request, kind: FileKind | None) -> tuple[str, str]:

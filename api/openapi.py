@@ -18,7 +18,7 @@ from application.command import CommandType
 from application.jobs import ControlAction, RunState
 from domain.platform.error_codes import ERROR_CODES, status_of
 from domain.platform.parameters import PARAMETERS
-from domain.platform.privileges import Role
+from domain.platform.privileges import Role, covering_privileges
 
 Document = dict[str, Any]
 
@@ -158,7 +158,8 @@ def _optional(schema: Mapping[str, Any], description: str) -> Document:
 def _command_operation(kind: CommandType) -> Document:
     second_factor = PARAMETERS["second_factor.commands"].default
     needs_factor = isinstance(second_factor, tuple) and kind.name in second_factor
-    notes = [f"Privilege `{kind.privilege}`."]
+    others = sorted(covering_privileges(kind.name) - {kind.privilege})
+    notes = ["Privilege " + " or ".join(f"`{name}`" for name in (kind.privilege, *others)) + "."]
     if needs_factor:
         notes.append("Users need a second factor given within the last 5 minutes.")
     if kind.rules:
@@ -506,6 +507,32 @@ def _files_paths() -> dict[str, Document]:
                 ],
             )
         },
+        "/v1/file-cases": {
+            "get": _operation(
+                "listFileCases",
+                "files",
+                "What a person should look at in the files the caller may see, oldest first",
+                {"200": _json_response("FileCases", "A page of cases.")},
+                ("REQUEST_INVALID", *_AUTHENTICATED),
+                parameters=[
+                    _parameter("kind", "query", _TEXT, "Of one kind of file.", required=False),
+                    _parameter(
+                        "after",
+                        "query",
+                        {"type": "string", "pattern": "^[0-9a-f]{64}:[0-9]{1,9}$"},
+                        "The `next` of the page before.",
+                        required=False,
+                    ),
+                    _parameter(
+                        "first",
+                        "query",
+                        {"type": "integer", "minimum": 1, "maximum": 200},
+                        "Cases of the page; default 50.",
+                        required=False,
+                    ),
+                ],
+            )
+        },
     }
 
 
@@ -753,6 +780,25 @@ def _fixed_schemas() -> dict[str, Document]:
             received_at=_INSTANT,
             repeated={"type": "boolean"},
             report={"type": "object"},
+        ),
+        "FileCases": _object(
+            cases=_list(
+                _object(
+                    sha256=_TEXT,
+                    number=_COUNT,
+                    kind=_TEXT,
+                    name=_TEXT,
+                    received_at=_INSTANT,
+                    state={"type": "string", "enum": ["WAITING", "QUEUED", "REFUSED", "FAILED"]},
+                    action=_TEXT,
+                    line=_COUNT,
+                    segment=_COUNT,
+                    code=_nullable(_TEXT),
+                    amount=_nullable(_TEXT),
+                    currency=_nullable(_TEXT),
+                )
+            ),
+            next=_nullable(_TEXT),
         ),
         "Health": {"type": "object", "required": ["status"], "properties": {"status": _TEXT}},
         "Token": _object(access_token=_TEXT, token_type=_TEXT, expires_in=_COUNT),

@@ -7,7 +7,7 @@ quarantined until its content was checked, and what it holds (an enrolment, a ba
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
@@ -59,6 +59,28 @@ class FileReceipt:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class FileCase:
+    """Something a file says that a person should look at: an unknown member, money that nobody is named for.
+
+    `state` is WAITING, QUEUED, REFUSED or FAILED; `code` says why; `line` and `segment` where in the file, from 1;
+    `amount` is decimal text, of money.
+    """
+
+    sha256: str
+    number: int
+    kind: str
+    name: str
+    received_at: dt.datetime
+    state: str
+    action: str
+    line: int
+    segment: int
+    code: str | None
+    amount: str | None
+    currency: str | None
+
+
 class FileImporter(Protocol):
     """Takes files in and tells of them."""
 
@@ -75,4 +97,10 @@ class FileImporter(Protocol):
 
     def receipt(self, sha256: str, principal: Principal) -> FileReceipt | None:
         """The receipt of a file by its hash; None when there is none, or not for this caller."""
+        ...
+
+    def cases(
+        self, principal: Principal, kind: str | None, after: tuple[str, int] | None, limit: int
+    ) -> Sequence[FileCase]:
+        """What a person should look at in the files this caller may see, by receipt, behind the case (file, number)."""
         ...

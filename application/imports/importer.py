@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -26,7 +26,7 @@ from application.imports.enrolment import EnrolmentTerms, Pseudonym, enrolment_s
 from application.imports.money import advice_steps, bank_steps
 from application.imports.steps import ADVICE, RECEIPT, Step, StepState
 from application.patience import Executor, execute_patiently
-from application.uploads import FileKind, FileReceipt, FileState, Upload
+from application.uploads import FileCase, FileKind, FileReceipt, FileState, Upload
 from domain.errors import refuse
 from domain.platform.privileges import Role
 
@@ -111,6 +111,12 @@ class ImportStore(Protocol):
 
     def report(self, sha256: str, named: int) -> Mapping[str, Any]:
         """Counts of a file's steps by state, and the first `named` ones a person should look at."""
+        ...
+
+    def cases(
+        self, kinds: Collection[str], received_by: str, after: tuple[str, int] | None, limit: int
+    ) -> Sequence[FileCase]:
+        """Steps a person should look at, by receipt of the file and place in it, of these kinds or from this sender."""
         ...
 
     def unfinished(self) -> list[str]:
@@ -217,6 +223,18 @@ class Imports:
         if principal.identifier != file.received_by and kind is not None and kind.privilege not in principal.privileges:
             return None
         return self._receipt(file, repeated=False)
+
+    def cases(
+        self, principal: Principal, kind: str | None, after: tuple[str, int] | None, limit: int
+    ) -> Sequence[FileCase]:
+        """What a person should look at, oldest files first; see the port. Whoever has a scope sees what they sent."""
+        visible = {
+            one.name
+            for one in KINDS.values()
+            if one.privilege in principal.privileges and principal.scope is None and kind in (None, one.name)
+        }
+        found = self._store.cases(visible, principal.identifier, after, limit)
+        return [one for one in found if kind in (None, one.kind)]
 
     def resume(self) -> None:
         """Take up files that were left with steps not taken."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +15,7 @@ from application.files.identity import Place
 from application.imports.enrolment import Pseudonym
 from application.imports.importer import NumberedStep, TakenFile
 from application.imports.steps import ATTENTION, RECEIPT, Step, StepState
-from application.uploads import FileState
+from application.uploads import FileCase, FileState
 from infrastructure.postgres.connection import StoreConnection
 from infrastructure.postgres.database import Database
 
@@ -85,6 +85,32 @@ class PostgresImports:
             **{state.value.lower(): counts.get(state.value, 0) for state in StepState if state != StepState.PENDING},
             "cases": [dict(zip(names, case, strict=True)) for case in cases],
         }
+
+    def cases(
+        self, kinds: Collection[str], received_by: str, after: tuple[str, int] | None, limit: int
+    ) -> list[FileCase]:
+        sha256, number = after or ("", 0)
+        with self._database.writing() as connection:
+            rows = connection.execute(
+                "SELECT s.sha256, s.number, f.kind, f.name, f.received_at, s.state, s.action, s.line, s.segment,"
+                " s.code, s.payload->>'amount', s.payload->>'currency'"
+                " FROM file_step s JOIN file_import f USING (sha256)"
+                " WHERE s.state = ANY(%s) AND (f.kind = ANY(%s) OR f.received_by = %s)"
+                " AND (%s = '' OR (f.received_at, s.sha256, s.number) >"
+                "  ((SELECT received_at FROM file_import WHERE sha256 = %s), %s, %s))"
+                " ORDER BY f.received_at, s.sha256, s.number LIMIT %s",
+                [
+                    [state.value for state in ATTENTION],
+                    sorted(kinds),
+                    received_by,
+                    sha256,
+                    sha256,
+                    sha256,
+                    number,
+                    limit,
+                ],
+            ).fetchall()
+        return [FileCase(*row) for row in rows]
 
     def unfinished(self) -> list[str]:
         with self._database.writing() as connection:

@@ -24,7 +24,7 @@ from schemathesis.engine import events
 from schemathesis.engine.recorder import ScenarioRecorder
 
 from api.app import create_app
-from api.openapi import openapi_document
+from api.openapi import _command_operation, openapi_document
 from api.settings import Rates, Settings
 from application.clock import ManualClock, MovableClock
 from application.command import CommandRegistry, Principal
@@ -67,6 +67,13 @@ class TestDocument:
             assert operation["operationId"] == name
             assert operation["summary"] == kind.summary
             assert f"`{kind.privilege}`" in operation["description"]
+
+    def test_a_command_names_every_privilege_that_covers_it(self) -> None:
+        import application.use_cases  # noqa: F401
+
+        [kind] = [kind for name, kind in CommandRegistry.types.items() if name == "ReversePayment"]
+        described = _command_operation(kind)["description"]
+        assert described.startswith("Privilege `payment.reverse` or `integration.hub`.")
 
     @pytest.mark.rule("PLT-001")
     def test_commands_are_named_in_pascal_case_their_members_in_snake_case(self) -> None:

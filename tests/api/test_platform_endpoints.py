@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from api.settings import Limits, Rates, Settings, SettingsError
 from application.clock import MovableClock
 from application.command import Principal
 from application.jobs import ControlAction, JobRun, JobType, RunRequest, RunState
-from application.uploads import FileKind, FileReceipt, FileState, Upload
+from application.uploads import FileCase, FileKind, FileReceipt, FileState, Upload
 from domain.errors import refuse
 from domain.platform.error_codes import ERROR_CODES, status_of
 from domain.platform.privileges import Role, privileges_of
@@ -204,6 +204,11 @@ class Importer:
 
     def receipt(self, sha256: str, principal: Principal) -> FileReceipt | None:
         return self._receipt(self.received[sha256][0], True) if sha256 in self.received else None
+
+    def cases(
+        self, principal: Principal, kind: str | None, after: tuple[str, int] | None, limit: int
+    ) -> Sequence[FileCase]:
+        return []
 
     def _receipt(self, upload: Upload, repeated: bool) -> FileReceipt:
         received_at = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)

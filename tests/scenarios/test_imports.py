@@ -376,3 +376,51 @@ def test_an_interrupted_file_is_gone_on_with_behind_its_last_step(world: World) 
     receipt = imports.receipt(started[0], Principal("USER", "x", "x", frozenset({"policytxn.submit"})))
     assert receipt is not None
     assert receipt.report["done"] == 5
+
+
+def _queue(world: World, query: str = "", *roles: str, user: str = "sue") -> dict[str, Any]:
+    token = world.system.issuer.token(user, roles or ("POL", "ARA"), person="P-SUE")
+    response = world.client.get(f"/v1/file-cases{query}", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 200, response.text
+    page: dict[str, Any] = response.json()
+    return page
+
+
+def test_what_waits_for_a_person_is_in_one_queue_over_all_files_by_receipt(world: World) -> None:
+    _billed_group(world)
+    lost = instruction(Maintenance.CANCELLATION, "E9", coverage(Maintenance.CANCELLATION, end="2025-01-31"))
+    take(world, "ENROLMENT", enrolment(lost))
+    world.on("2024-12-29")
+    unnamed = credit(900, text="THANK YOU", bank_reference="B3")
+    take(world, "BANK_STATEMENT", bank(unnamed, credit(450, text="MERCI", bank_reference="B4")))
+    everything = _queue(world)
+    told = [(one["kind"], one["state"], one["code"], one["amount"], one["currency"]) for one in everything["cases"]]
+    assert told == [
+        ("ENROLMENT", "QUEUED", "MEMBER_RECORD_UNKNOWN", None, None),
+        ("BANK_STATEMENT", "QUEUED", "ACCOUNT_NOT_IDENTIFIED", "9.00", "USD"),
+        ("BANK_STATEMENT", "QUEUED", "ACCOUNT_NOT_IDENTIFIED", "4.50", "USD"),
+    ]
+    assert everything["next"] is None
+    assert all(one["name"] == "file.txt" and one["line"] > 0 for one in everything["cases"])
+    pages, place = [], ""
+    while place is not None:
+        page = _queue(world, "?first=1" + (f"&after={place}" if place else ""))
+        pages, place = [*pages, *page["cases"]], page["next"]
+    assert pages == everything["cases"]
+    assert [one["kind"] for one in _queue(world, "?kind=ENROLMENT")["cases"]] == ["ENROLMENT"]
+
+
+def test_the_queue_shows_what_one_may_send_or_has_sent(world: World) -> None:
+    _billed_group(world)
+    take(world, "BANK_STATEMENT", bank(credit(900, text="THANK YOU", bank_reference="B3")))
+    assert _queue(world, "", "POL")["cases"] == []
+    assert len(_queue(world, "", "ARA")["cases"]) == 1
+    assert len(_queue(world, "", "CCA", user="ann")["cases"]) == 1
+    assert _queue(world, "?kind=ENROLMENT", "CCA", user="ann")["cases"] == []
+
+
+@pytest.mark.parametrize("query", ["first=0", "first=201", "first=x", "after=x", "place=1", "kind=A&kind=B"])
+def test_a_page_of_the_queue_that_cannot_be_is_refused(world: World, query: str) -> None:
+    token = world.system.issuer.token("ann", ("ARA",), person="P-ANN")
+    response = world.client.get(f"/v1/file-cases?{query}", headers={"Authorization": f"Bearer {token}"})
+    assert (response.status_code, response.json()["code"]) == (400, "REQUEST_INVALID")
