@@ -107,6 +107,23 @@ _GAP_MEMBERS = {"/seasonal_billing": "/seasonal_billing", "/seasonal_gaps": "/mo
 _MONTHLY = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": [1]}
 
 
+#: What may be wrong with an invoicing schedule.
+_OF_SCHEDULE = (
+    "FREQUENCY_NOT_ALLOWED",
+    "SEASONAL_REQUIRES_MONTHLY",
+    "ADVANCED_MODE_REQUIRED",
+    "ADVANCED_MODE_NOT_ALLOWED",
+    "DUE_DAY_MODE_NOT_ALLOWED",
+    "DUE_DAYS_INVALID",
+    "OFFSET_OUT_OF_RANGE",
+    "OFFSET_NOT_ALLOWED",
+    "GENERATION_OPTION_NOT_ALLOWED",
+    "GENERATION_RULE_MISSING",
+    "GENERATION_AFTER_DUE",
+    "SCHEDULE_INCOMPLETE",
+)
+
+
 @command(
     privilege="account.create",
     room="01",
@@ -120,6 +137,7 @@ _MONTHLY = {"frequency": "MONTHLY", "due_day_mode": "CALENDAR_DAY", "due_days": 
         "PAYOR_ADDRESS_MISSING",
         "DELIVERY_NOT_POSSIBLE",
         "BILL_BY_INVALID",
+        *_OF_SCHEDULE,
         "ENTITY_NOT_FOUND",
     ),
     example={"owner": "C-100", "name": "Northwind Mills BA 1", "currency": "USD", "schedule": _MONTHLY},
@@ -290,20 +308,9 @@ class RemoveHold(AccountCommand):
     rules=("CAL-018", "CAL-023", "CAL-028", "CAL-031", "CAL-051"),
     refusals=(
         "BILLING_ACCOUNT_NOT_FOUND",
-        "FREQUENCY_NOT_ALLOWED",
-        "SEASONAL_REQUIRES_MONTHLY",
-        "ADVANCED_MODE_REQUIRED",
-        "ADVANCED_MODE_NOT_ALLOWED",
-        "DUE_DAY_MODE_NOT_ALLOWED",
-        "DUE_DAYS_INVALID",
-        "OFFSET_OUT_OF_RANGE",
-        "OFFSET_NOT_ALLOWED",
-        "GENERATION_OPTION_NOT_ALLOWED",
-        "GENERATION_RULE_MISSING",
-        "GENERATION_AFTER_DUE",
+        *_OF_SCHEDULE,
         "SEASONAL_LOCKED",
         "PROCESS_CONFLICT",
-        "SCHEDULE_INCOMPLETE",
     ),
     example={"account": "LB000000018", "schedule": {"due_day_mode": "CALENDAR_DAY", "due_days": [15]}},
 )

@@ -133,6 +133,8 @@ class TransactionMembers(Command):
 
 
 _AMOUNTS = [{"coverage": "LIFE", "annual_amount": "1200.00"}]
+#: What may be wrong with stated amounts.
+_OF_AMOUNTS = ("PREMIUM_AMOUNTS_INCONSISTENT", "PREMIUM_KEY_DUPLICATE", "SEQUENCE_CONFLICT")
 _COMMON = (
     "TRANSACTION_INCOMPLETE",
     "MEMBER_RECORD_NOT_FOUND",
@@ -155,8 +157,8 @@ _COMMON = (
         "MASTER_POLICY_NOT_FOUND",
         "OOS_NEW_BUSINESS_NOT_SUPPORTED",
         "MEMBER_RECORD_EXISTS",
-        "PREMIUM_AMOUNTS_INCONSISTENT",
-        "PREMIUM_KEY_DUPLICATE",
+        "PREMIUM_MISSING",
+        *_OF_AMOUNTS,
         "CLASS_UNKNOWN",
         "MODALITY_LOCKED_BY_SEASONAL",
         *_COMMON,
@@ -193,7 +195,7 @@ class ApplyNewBusiness(TransactionMembers):
     room="04",
     summary="Apply an amendment",
     rules=("PRM-002", "PRM-061", "PRM-062", "PRM-063", "PRM-102", "PRM-116"),
-    refusals=("AMENDMENT_KIND_CONFLICT", "ROLL_ON_INCOMPLETE", "CLASS_UNKNOWN", *_COMMON),
+    refusals=("AMENDMENT_KIND_CONFLICT", "ROLL_ON_INCOMPLETE", "CLASS_UNKNOWN", *_OF_AMOUNTS, *_COMMON),
     example={
         "transaction_id": "TX-1002",
         "member_record": "MR-1001",
@@ -288,7 +290,7 @@ class RescindCancellation(TransactionMembers):
     room="04",
     summary="Reinstate a cancelled member record",
     rules=("PRM-066",),
-    refusals=("NO_CANCELLATION_IN_FORCE", "REINSTATEMENT_BEFORE_CANCELLATION", *_COMMON),
+    refusals=("NO_CANCELLATION_IN_FORCE", "REINSTATEMENT_BEFORE_CANCELLATION", *_OF_AMOUNTS, *_COMMON),
     example={"transaction_id": "TX-1007", "member_record": "MR-1001", "effective_date": "2025-08-01"},
 )
 class ApplyReinstatement(TransactionMembers):
@@ -304,7 +306,7 @@ class ApplyReinstatement(TransactionMembers):
     room="04",
     summary="Renew a member record",
     rules=("PRM-068", "PRM-101"),
-    refusals=("RENEWAL_NOT_ALLOWED", "OOS_RENEWAL_NOT_SUPPORTED", *_COMMON),
+    refusals=("RENEWAL_NOT_ALLOWED", "OOS_RENEWAL_NOT_SUPPORTED", *_OF_AMOUNTS, *_COMMON),
     example={
         "transaction_id": "TX-1008",
         "member_record": "MR-1001",
@@ -380,7 +382,14 @@ class EndPremiumWaiver(TransactionMembers):
     room="04",
     summary="Decide on backed-off transactions",
     rules=("PRM-112", "PRM-113", "PRM-114", "PRM-117"),
-    refusals=("NOT_ROLL_ON_PENDING", "ROLL_ON_OUT_OF_ORDER", "ALREADY_DECIDED", "NOT_BACKED_OFF", *_COMMON),
+    refusals=(
+        "NOT_ROLL_ON_PENDING",
+        "ROLL_ON_OUT_OF_ORDER",
+        "ALREADY_DECIDED",
+        "NOT_BACKED_OFF",
+        *_OF_AMOUNTS,
+        *_COMMON,
+    ),
     example={"member_record": "MR-1001", "decisions": [{"transaction_id": "TX-1002", "action": "ROLL_ON"}]},
 )
 class InstructRollOn(Command):
@@ -401,6 +410,9 @@ class InstructRollOn(Command):
         "MODALITY_NOT_ALLOWED",
         "TRANSITION_DATE_NOT_AFTER_PREVIOUS",
         "ALREADY_INDIVIDUAL_DIRECT",
+        "BILLING_ACCOUNT_NOT_FOUND",
+        "ACCOUNT_NOT_ELIGIBLE",
+        *_OF_AMOUNTS,
         *_COMMON,
     ),
     example={
@@ -433,6 +445,7 @@ class MoveMemberToIndividualDirect(TransactionMembers):
         "NO_GROUP_ACCOUNT_FOR_ATTRIBUTES",
         "SELF_BILL_ORIGIN",
         "MODALITY_UNRESOLVED",
+        *_OF_AMOUNTS,
         *_COMMON,
     ),
     example={"transaction_id": "TX-1012", "member_record": "MR-1001", "effective_date": "2025-11-01"},

@@ -140,6 +140,21 @@ class MethodMembers(Command):
         )
 
 
+#: What may be wrong with the targets that money is to go to.
+_OF_TARGETS = (
+    "INVOICE_NOT_FOUND",
+    "INVOICE_ACCOUNT_MISMATCH",
+    "INVOICE_NOT_ELIGIBLE",
+    "INVOICE_SETTLED",
+    "AMOUNT_EXCEEDS_INVOICE_DUE",
+    "REMAINDER_CHOICE_REQUIRED",
+    "SOURCE_NOT_FOR_MEMBER",
+    "MEMBER_RECORD_NOT_FOUND",
+    "OVER_ALLOCATED",
+    "AMOUNT_INVALID",
+)
+
+
 @command(
     privilege="payment.apply",
     room="07",
@@ -148,20 +163,13 @@ class MethodMembers(Command):
     refusals=(
         "BILLING_ACCOUNT_NOT_FOUND",
         "ACCOUNT_NOT_ACTIVE",
-        "AMOUNT_INVALID",
         "CURRENCY_MISMATCH",
         "EFFECTIVE_DATE_IN_FUTURE",
         "PAYMENT_DETAILS_INCOMPLETE",
         "BANK_PROCESSING_NOT_ALLOWED",
         "PAYMENT_METHOD_INVALID",
-        "OVER_ALLOCATED",
         "CAPABILITY_NOT_AVAILABLE",
-        "INVOICE_NOT_FOUND",
-        "INVOICE_ACCOUNT_MISMATCH",
-        "INVOICE_NOT_ELIGIBLE",
-        "INVOICE_SETTLED",
-        "AMOUNT_EXCEEDS_INVOICE_DUE",
-        "REMAINDER_CHOICE_REQUIRED",
+        *_OF_TARGETS,
     ),
     example={
         "account": "LB000000018",
@@ -309,14 +317,9 @@ class ApplyHubPaymentEvent(Command):
         "PAYMENT_NOT_FOUND",
         "PAYMENT_NOT_ALLOCATABLE",
         "PAYMENT_LOCKED_BY_REFUND",
-        "OVER_ALLOCATED",
-        "INVOICE_SETTLED",
-        "AMOUNT_EXCEEDS_INVOICE_DUE",
-        "REMAINDER_CHOICE_REQUIRED",
-        "SOURCE_NOT_FOR_MEMBER",
-        "MEMBER_RECORD_NOT_FOUND",
         "CAPABILITY_NOT_AVAILABLE",
         "CONCURRENT_CHANGE",
+        *_OF_TARGETS,
     ),
     example={
         "record": "PAY-00000001",
@@ -346,6 +349,7 @@ class AllocatePayment(Command):
         "NOTHING_TO_UNALLOCATE",
         "PAYMENT_LOCKED_BY_REFUND",
         "REASON_REQUIRED",
+        "REASON_TEXT_REQUIRED",
     ),
     example={"record": "PAY-00000001", "invoices": ["INV-00000001"], "reason": "MISAPPLIED"},
 )
@@ -370,6 +374,9 @@ class UnallocatePayment(Command):
         "CAPABILITY_NOT_AVAILABLE",
         "PAYMENT_STATUS_CHANGED",
         "CONCURRENT_CHANGE",
+        *_OF_TARGETS,
+        "REASON_REQUIRED",
+        "REASON_TEXT_REQUIRED",
     ),
     example={
         "record": "PAY-00000001",
@@ -401,7 +408,13 @@ class WithdrawalMembers(Command):
     room="07",
     summary="Reverse a payment entered or routed wrongly",
     rules=("PAY-106", "PAY-109", "PAY-110", "PAY-111"),
-    refusals=("PAYMENT_NOT_FOUND", "SUSPENSION_REQUIRED", "PAYMENT_NOT_REVERSIBLE", "REASON_REQUIRED"),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "SUSPENSION_REQUIRED",
+        "PAYMENT_NOT_REVERSIBLE",
+        "REASON_REQUIRED",
+        "REASON_TEXT_REQUIRED",
+    ),
     example={"payment": "PAY-00000001", "reason": "ENTRY_ERROR"},
 )
 class ReversePayment(WithdrawalMembers):
@@ -413,7 +426,13 @@ class ReversePayment(WithdrawalMembers):
     room="07",
     summary="Decline a payment that was not honoured",
     rules=("PAY-107", "PAY-108", "PAY-110"),
-    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_DECLINABLE", "REASON_REQUIRED", "REASON_NOT_FOR_METHOD"),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PAYMENT_NOT_DECLINABLE",
+        "REASON_REQUIRED",
+        "REASON_NOT_FOR_METHOD",
+        "REASON_TEXT_REQUIRED",
+    ),
     example={"payment": "PAY-00000001", "reason": "INSUFFICIENT_FUNDS"},
 )
 class DeclinePayment(WithdrawalMembers):
@@ -425,7 +444,13 @@ class DeclinePayment(WithdrawalMembers):
     room="07",
     summary="Suspend a payment: its money leaves to general suspense",
     rules=("PAY-101", "PAY-102", "PAY-103"),
-    refusals=("PAYMENT_NOT_FOUND", "PAYMENT_NOT_SUSPENDABLE", "SUSPEND_FROM_DOMAIN_ONLY", "REASON_REQUIRED"),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PAYMENT_NOT_SUSPENDABLE",
+        "SUSPEND_FROM_DOMAIN_ONLY",
+        "REASON_REQUIRED",
+        "REASON_TEXT_REQUIRED",
+    ),
     example={"payment": "PAY-00000001", "reason": "MISDIRECTED"},
 )
 class SuspendPayment(WithdrawalMembers):

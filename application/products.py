@@ -45,7 +45,13 @@ class PolicyClassPart(Part):
     room="03",
     summary="Create the billing product of a master policy",
     rules=("MEM-015", "MEM-022", "MEM-040"),
-    refusals=("CUSTOMER_NOT_FOUND", "PRODUCT_DATE_MISMATCH", "DATE_RANGE_INVALID", "CURRENCY_NOT_SUPPORTED"),
+    refusals=(
+        "CUSTOMER_NOT_FOUND",
+        "PRODUCT_DATE_MISMATCH",
+        "DATE_RANGE_INVALID",
+        "CURRENCY_NOT_SUPPORTED",
+        "STATE_INVALID",
+    ),
     example={
         "master_policy": "MP-100",
         "sponsor": "C-100",

@@ -154,7 +154,7 @@ class IssueBillingSetup(Command):
     room="01",
     summary="Start a revision of an issued set-up",
     rules=("ACC-077",),
-    refusals=("SETUP_NOT_ISSUED",),
+    refusals=("MASTER_POLICY_NOT_FOUND", "SETUP_NOT_ISSUED"),
     example={"master_policy": "MP-100", "effective_date": "2025-06-01"},
 )
 class StartBillingSetupUpdate(Command):

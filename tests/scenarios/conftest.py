@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from api.openapi import openapi_document
 from api.settings import Settings
 from api.wiring import System
 from application.clock import ManualClock
@@ -49,6 +50,7 @@ class World:
     clock: ManualClock
     roles: tuple[str, ...] = STAFF
     names: dict[str, str] = field(default_factory=dict)
+    document: dict[str, Any] = field(default_factory=dict)
 
     # Time
 
@@ -74,7 +76,19 @@ class World:
         token = self.system.issuer.token("ann", acting, person="P-ANN", second_factor=True)
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key or f"key-{next(_keys)}"}
         body = {"payload": payload, **(envelope or {})}
-        return self.client.post(f"/v1/commands/{name}", json=body, headers=headers)
+        response = self.client.post(f"/v1/commands/{name}", json=body, headers=headers)
+        if response.status_code >= 400:
+            code = response.json()["code"]
+            assert code in self._documented(name, response.status_code), f"{name} does not document {code}"
+        return response
+
+    def _documented(self, name: str, status: int) -> list[str]:
+        """The codes that the OpenAPI document gives for a refusal of the command with this status."""
+        if not self.document:
+            self.document.update(openapi_document(self.system.services()))
+        responses = self.document["paths"][f"/v1/commands/{name}"]["post"]["responses"]
+        codes: list[str] = responses.get(str(status), {}).get("x-codes", [])
+        return codes
 
     def do(self, name: str, /, **payload: Any) -> dict[str, Any]:
         """Send a command that must be accepted; its result."""
