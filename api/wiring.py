@@ -35,6 +35,7 @@ from application.clock import Clock, MovableClock, SystemClock, UuidSource
 from application.command import CommandAnswer, CommandRequest
 from application.dispatch import Dispatcher
 from application.files.content import FileContent
+from application.hub_exceptions import HUB_EVENT_COMMAND, RefusedHubEvents
 from application.imports.enrolment import EnrolmentTerms
 from application.imports.importer import Imports
 from application.job_runs import JOBS, FenceGuard, JobRuns, RunFences, Starter
@@ -121,7 +122,7 @@ class System:
             self.ids,
             guards=(SecondFactorGuard(SystemClock()), ScopeGuard(), FenceGuard()),
             continuations={COMMAND: self._go_on_with_cascade},
-            aftermaths={WAIVER_COMMAND: self._reconcile_waiver},
+            aftermaths={WAIVER_COMMAND: self._reconcile_waiver, HUB_EVENT_COMMAND: self._look_into_hub_event},
         )
 
     @cached_property
@@ -168,6 +169,9 @@ class System:
 
     def _reconcile_waiver(self, request: CommandRequest, problems: Sequence[Problem]) -> None:
         MisalignedWaivers(self.dispatcher, self.clock).refused(request, problems)
+
+    def _look_into_hub_event(self, request: CommandRequest, problems: Sequence[Problem]) -> None:
+        RefusedHubEvents(self.dispatcher, self.clock).refused(request, problems)
 
     def _work_on_file(self, sha256: str, stopping: Callable[[], bool]) -> None:
         self.imports.work(sha256, stopping=stopping)

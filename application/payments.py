@@ -20,6 +20,7 @@ from application.command import AmountText, Command, CurrencyCode, Identifier, O
 from application.parameters import account_keys, parameters_in_force
 from application.register import AllocationRow, Directory, ItemRegister, ItemRow, Placements
 from application.settlement import settle
+from application.tasks import close_tasks, refused_hub_event
 from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account
 from domain.errors import Problem, Refusal, refuse, refuse_if_any
@@ -1140,6 +1141,7 @@ def apply_hub_payment_event(command: ApplyHubPaymentEvent, unit: UnitOfWork) -> 
         return records_result(command.payment, records)
     taken = HubPaymentEventTaken(hub_event_id=command.hub_event_id, payment=command.payment, type=command.type)
     unit.append(HUB_PAYMENT_EVENT, command.hub_event_id, [taken])
+    close_tasks(unit, refused_hub_event(command.hub_event_id), "the event was accepted")
     if command.type == "FAILED":
         reason = command.reason or failure_reason(records[0].state.stated.method)
         events = decline(
@@ -1315,7 +1317,10 @@ def _withdraw(command: WithdrawalMembers, unit: UnitOfWork, decide: Callable[...
 
 
 def _by_hub(unit: UnitOfWork, privilege: str) -> bool:
-    """Whether the Payment Hub asks, not a user: a machine that is here by the hub's privilege, not by `privilege`."""
+    """Whether the Payment Hub asks, not a user.
+
+    decision: that is a machine that is here by the hub's privilege and does not hold `privilege`, the users' one.
+    """
     principal = unit.principal
     return principal.kind == "MACHINE" and privilege not in principal.privileges
 

@@ -106,6 +106,11 @@ def overdue_roll_on(member_record: str) -> str:
     return f"ROLL_ON_OVERDUE {member_record}"
 
 
+def refused_hub_event(hub_event_id: str) -> str:
+    """The cause of the task that waits while an event of the Payment Hub is refused (PAY-022)."""
+    return f"HUB_EVENT_REFUSED {hub_event_id}"
+
+
 def misaligned_waiver(member_record: str, transaction_id: str) -> str:
     """The cause of the task that waits while a waiver is refused for a start outside its bounds (PRM-092)."""
     return f"WAIVER_DATE_MISALIGNED {member_record}/{transaction_id}"

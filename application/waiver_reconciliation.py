@@ -7,11 +7,10 @@ task for a message, however often that is sent, and closes when the message is a
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import logging
 from collections.abc import Sequence
 from typing import Final
 
+from application.aftermath import report
 from application.clock import Clock
 from application.command import Command, CommandRequest, Identifier, Outcome, Principal, command, handles
 from application.dispatch import Dispatcher
@@ -21,8 +20,6 @@ from domain.errors import Problem, refuse
 from domain.members.record import MEMBER_RECORD
 from domain.platform.privileges import SYSTEM_PRIVILEGE, Role
 from domain.platform.tasks import TaskType
-
-_logger: Final = logging.getLogger(__name__)
 
 #: The command whose refusals these are, and the code they are refused with.
 WAIVER_COMMAND: Final = "ApplyPremiumWaiver"
@@ -75,14 +72,8 @@ class MisalignedWaivers:
         self._clock = clock
 
     def refused(self, request: CommandRequest, problems: Sequence[Problem]) -> None:
-        """What follows a refused waiver; a failure of it is no failure of the command, whose refusal stands."""
+        """What follows a refused waiver."""
         if all(one.code != _CODE for one in problems):
             return
-        payload = {name: request.payload[name] for name in ReportMisalignedWaiver.model_fields}
-        message = "\n".join((*payload.values(), self._clock.now().date().isoformat()))
-        key = f"waiver:{hashlib.sha256(message.encode()).hexdigest()}"
-        told = CommandRequest(ReportMisalignedWaiver.__name__, payload, _SENDER, "JOB", idempotency_key=key)
-        try:
-            self._dispatcher.execute(told)
-        except Exception:
-            _logger.exception("the task for a refused waiver was not raised")
+        told = {name: str(request.payload[name]) for name in ReportMisalignedWaiver.model_fields}
+        report(self._dispatcher, self._clock, _SENDER, ReportMisalignedWaiver, told)

@@ -202,7 +202,10 @@ DECLINE_REASONS: dict[Method, tuple[str, ...]] = {
 
 
 def failure_reason(method: Method) -> str:
-    """The reason of a decline when the hub reports FAILED and says no more: the first of the method's (PAY-108)."""
+    """The reason of a decline when the hub reports FAILED and says no more (PAY-108).
+
+    decision: the first of the method's.
+    """
     return DECLINE_REASONS[method][0]
 
 

@@ -30,6 +30,7 @@ class TaskType(StrEnum):
     BALANCE_INCOMPLETE = "BALANCE_INCOMPLETE"
     WAIVER_OUT_OF_SCOPE = "WAIVER_OUT_OF_SCOPE"
     WAIVER_DATE_MISALIGNED = "WAIVER_DATE_MISALIGNED"
+    HUB_EVENT_REFUSED = "HUB_EVENT_REFUSED"
 
 
 class Queue(StrEnum):
@@ -69,6 +70,7 @@ KINDS: Final[Mapping[TaskType, TaskKind]] = MappingProxyType(
         TaskType.BALANCE_INCOMPLETE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.CRITICAL, "balance.verify"),
         TaskType.WAIVER_OUT_OF_SCOPE: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.MEDIUM, "waiver.manage"),
         TaskType.WAIVER_DATE_MISALIGNED: TaskKind(Queue.BILLING_EXCEPTIONS, Priority.MEDIUM, "waiver.manage"),
+        TaskType.HUB_EVENT_REFUSED: TaskKind(Queue.FAILED_OPERATIONS, Priority.HIGH, "payment.apply"),
     }
 )
 

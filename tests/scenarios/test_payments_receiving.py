@@ -204,11 +204,9 @@ def test_the_hub_fails_only_money_that_awaits_the_bank(billed: tuple[World, str,
     assert failed["status"] == "DECLINED"
     withdrawn = _card(world, account, "10.00", targets=[_to(invoice, "10.00")])
     world.do("DeclinePayment", payment=withdrawn["record"], reason="CHARGEBACK", roles=("ARM",))
-    position = world.head()
     for number, one in enumerate((check, collected, failing, withdrawn), start=3):
         answer = _hub_event(world, one["record"], number, "FAILED", reason="OTHER", text="Returned")
         assert (answer.status_code, answer.json()["code"]) == (409, "PAYMENT_EVENT_REJECTED")
-    assert world.head() == position
     assert standing(world, account) == {invoice: ("PARTIALLY_PAID", "40.00")}
     world.verify()
 
@@ -307,3 +305,26 @@ def test_a_payment_shows_how_it_came_and_whether_its_funds_are_there(billed: tup
     _hub_event(world, collected, 1, "COMPLETED")
     _hub_event(world, failed, 2, "FAILED")
     assert (stated(collected)[0], stated(failed)[0]) == ("SETTLED", "FAILED")
+
+
+@pytest.mark.rule("PAY-022")
+def test_somebody_is_asked_to_look_into_an_event_of_the_hub_that_was_refused(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+
+    def tasks(state: str = "OPEN") -> list[tuple[str, ...]]:
+        query = "query ($state: String) { tasks(state: $state) { nodes { type queue subject account code } } }"
+        return [tuple(one.values()) for one in world.query(query, roles=("ARM",), state=state)["tasks"]["nodes"]]
+
+    assert _hub_event(world, "PAY-00000001", 1, "COMPLETED").status_code == 404
+    assert _hub_event(world, "PAY-00000001", 1, "COMPLETED").status_code == 404  # sent again: one task
+    kind = ("HUB_EVENT_REFUSED", "FAILED_OPERATIONS", "PAY-00000001")
+    assert tasks() == [(*kind, "", "UNKNOWN_PAYMENT")]
+    payment = _card(world, account, "20.00", targets=[_to(invoice, "20.00")])["record"]
+    assert payment == "PAY-00000001"
+    assert _hub_event(world, payment, 1, "COMPLETED").status_code == 200  # known by now
+    assert _hub_event(world, payment, 2, "FAILED").status_code == 409
+    assert tasks("CANCELLED") == [(*kind, "", "UNKNOWN_PAYMENT")]
+    assert tasks() == [(*kind, account, "PAYMENT_EVENT_REJECTED")]
+    told = {"hub_event_id": "EV-3", "payment": payment, "type": "FAILED", "code": "PAYMENT_EVENT_REJECTED"}
+    assert world.refused("ReportRefusedHubEvent", **told, roles=("HUB",)) == (403, ["FORBIDDEN"])
+    world.verify()
