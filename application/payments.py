@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from application.command import AmountText, Command, CurrencyCode, Identifier, Outcome, Part, command, handles
 from application.parameters import account_keys, parameters_in_force
@@ -67,6 +67,7 @@ from domain.payments.receiving import (
     designation_problems,
     hub_instructions,
     offer_problems,
+    preset_allocation,
     receive,
 )
 from domain.payments.receiving import (
@@ -98,6 +99,11 @@ class TargetPart(Part):
             for name in ("invoice", "member_record", "master_policy")
             if getattr(self, name) is not None and name not in NAMED_BY_KIND[self.kind]
         ]
+
+
+def _method_of_hub(stated: object) -> object:
+    """EFT and ACH are one method here (PAY-028)."""
+    return Method.EFT_ACH if stated in ("EFT", "ACH") else stated
 
 
 class MethodMembers(Command):
@@ -171,6 +177,8 @@ _OF_TARGETS = (
         "PAYMENT_METHOD_INVALID",
         "CAPABILITY_NOT_AVAILABLE",
         *_OF_TARGETS,
+        "AMOUNT_INVALID",
+        "MEMBER_RECORD_NOT_FOUND",
     ),
     example={
         "account": "LB000000018",
@@ -201,6 +209,40 @@ class ApplyPayment(MethodMembers):
     remainder: Remainder | None = None
 
 
+@command(
+    privilege="payment.apply",
+    room="07",
+    summary="Replace the targets of money that the bank has yet to collect",
+    rules=("PAY-076",),
+    refusals=(
+        "PAYMENT_NOT_FOUND",
+        "PRESET_NOT_POSSIBLE",
+        "OVER_ALLOCATED",
+        "CAPABILITY_NOT_AVAILABLE",
+        "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "INVOICE_SETTLED",
+        "AMOUNT_EXCEEDS_INVOICE_DUE",
+        "REMAINDER_CHOICE_REQUIRED",
+        "CONCURRENT_CHANGE",
+        "MEMBER_RECORD_NOT_FOUND",
+        "AMOUNT_INVALID",
+    ),
+    example={
+        "payment": "PAY-00000001",
+        "targets": [{"invoice": "INV-00000001", "amount": "100.00"}],
+        "remainder": "KEEP_UNAPPLIED",
+    },
+)
+class PresetAllocation(Command):
+    """Checked as the targets of a payment; served once the money is in force, each up to what it may take then."""
+
+    payment: Identifier
+    targets: Annotated[tuple[TargetPart, ...], Field(max_length=1000)] = ()
+    remainder: Remainder | None = None
+
+
 class HubTargetPart(Part):
     """One target of a hub payment: account, invoice or both; a single target may leave the amount out (PAY-025)."""
 
@@ -225,6 +267,8 @@ class HubTargetPart(Part):
         "INVOICE_ACCOUNT_MISMATCH",
         "INVOICE_NOT_ELIGIBLE",
         "IDEMPOTENCY_CONFLICT",
+        "PAYMENT_DETAILS_INCOMPLETE",
+        "PAYMENT_METHOD_INVALID",
     ),
     example={
         "payment_reference": "HUB-000001",
@@ -240,6 +284,9 @@ class AcceptHubPayment(MethodMembers):
     """One payment for one or several accounts; the same reference with the same body gives the first answer. Reference,
     amount, currency and targets are needed (PAYMENT_DATA_MISSING)."""
 
+    method: Annotated[
+        Method, BeforeValidator(_method_of_hub), Field(description="EFT and ACH are taken too, for EFT_ACH.")
+    ] = Method.CASH
     payment_reference: Identifier | None = None
     amount: AmountText | None = None
     currency: CurrencyCode | None = None
@@ -275,6 +322,7 @@ class AcceptHubPayment(MethodMembers):
         "PAYMENT_DETAILS_INCOMPLETE",
         "BANK_PROCESSING_NOT_ALLOWED",
         "EFFECTIVE_DATE_IN_FUTURE",
+        "PAYMENT_METHOD_INVALID",
     ),
     example={"account": "LB000000018", "amount": "120.00", "designation": "UNAPPLIED"},
 )
@@ -296,7 +344,12 @@ class AcceptExternalPayment(MethodMembers):
     room="07",
     summary="Take a status event of the Payment Hub",
     rules=("PAY-020", "PAY-021", "PAY-022"),
-    refusals=("UNKNOWN_PAYMENT", "PAYMENT_EVENT_REJECTED", "REASON_NOT_FOR_METHOD"),
+    refusals=(
+        "UNKNOWN_PAYMENT",
+        "PAYMENT_EVENT_REJECTED",
+        "REASON_NOT_FOR_METHOD",
+        "REASON_TEXT_REQUIRED",
+    ),
     example={"hub_event_id": "EV-1", "payment": "PAY-00000001", "type": "COMPLETED"},
 )
 class ApplyHubPaymentEvent(Command):
@@ -321,6 +374,13 @@ class ApplyHubPaymentEvent(Command):
         "CAPABILITY_NOT_AVAILABLE",
         "CONCURRENT_CHANGE",
         *_OF_TARGETS,
+        "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "INVOICE_SETTLED",
+        "AMOUNT_EXCEEDS_INVOICE_DUE",
+        "MEMBER_RECORD_NOT_FOUND",
+        "AMOUNT_INVALID",
     ),
     example={
         "record": "PAY-00000001",
@@ -351,6 +411,7 @@ class AllocatePayment(Command):
         "PAYMENT_LOCKED_BY_REFUND",
         "REASON_REQUIRED",
         "REASON_TEXT_REQUIRED",
+        "CONCURRENT_CHANGE",
     ),
     example={"record": "PAY-00000001", "invoices": ["INV-00000001"], "reason": "MISAPPLIED"},
 )
@@ -378,6 +439,15 @@ class UnallocatePayment(Command):
         *_OF_TARGETS,
         "REASON_REQUIRED",
         "REASON_TEXT_REQUIRED",
+        "NOTHING_TO_UNALLOCATE",
+        "PAYMENT_LOCKED_BY_REFUND",
+        "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
+        "INVOICE_SETTLED",
+        "AMOUNT_EXCEEDS_INVOICE_DUE",
+        "MEMBER_RECORD_NOT_FOUND",
+        "AMOUNT_INVALID",
     ),
     example={
         "record": "PAY-00000001",
@@ -483,6 +553,11 @@ class ReleaseTargetPart(MovedPart):
         "RELEASE_AMOUNT_MISMATCH",
         "BILLING_ACCOUNT_NOT_FOUND",
         "ACCOUNT_NOT_ACTIVE",
+        "AMOUNT_INVALID",
+        "CURRENCY_MISMATCH",
+        "INVOICE_NOT_FOUND",
+        "INVOICE_ACCOUNT_MISMATCH",
+        "INVOICE_NOT_ELIGIBLE",
     ),
     example={"payment": "PAY-00000001", "targets": [{"account": "LB000000018", "amount": "500.00"}]},
 )
@@ -507,6 +582,8 @@ class ReleaseSuspendedPayment(Command):
         "REASON_REQUIRED",
         "REASON_TEXT_REQUIRED",
         "CONFIRMATION_REQUIRED",
+        "AMOUNT_INVALID",
+        "CONCURRENT_CHANGE",
     ),
     example={
         "record": "PAY-00000001",
@@ -544,6 +621,7 @@ class TransferPayment(Command):
         "INVOICE_SETTLED",
         "AMOUNT_EXCEEDS_INVOICE_DUE",
         "REMAINDER_CHOICE_REQUIRED",
+        "MEMBER_RECORD_NOT_FOUND",
     ),
     example={
         "account": "LB000000018",
@@ -1085,6 +1163,19 @@ def accept_external_payment(command: AcceptExternalPayment, unit: UnitOfWork) ->
         record = _by_rules(unit, account.state, record, (), today, designated_unapplied=not designated)
     settle(unit, account.identifier, record.state.items, "PAYMENT_ALLOCATED")
     return records_result(number, [record])
+
+
+@handles(PresetAllocation)
+def preset(command: PresetAllocation, unit: UnitOfWork) -> Outcome:
+    records, accounts = _whole_payment(unit, command.payment)
+    record, account = records[0], accounts[0].state
+    unit.expect_main(PAYMENT, record)
+    targets = _targets(command.targets, account.currency)
+    events = preset_allocation(record.state, targets, command.remainder or Remainder.KEEP_UNAPPLIED)
+    facts = _target_facts(unit, account, targets)
+    decided = distribute_to_targets(record.state.amount, targets, command.remainder, facts)
+    kept = unit.append(PAYMENT, record.identifier, events, effective_date=unit.today(account.time_zone))
+    return Outcome(records_result(command.payment, [kept]).result, decided.warnings)
 
 
 def _other_accounts(unit: UnitOfWork, account: str, targets: Sequence[HubTargetPart]) -> list[Problem]:

@@ -328,3 +328,37 @@ def test_somebody_is_asked_to_look_into_an_event_of_the_hub_that_was_refused(bil
     told = {"hub_event_id": "EV-3", "payment": payment, "type": "FAILED", "code": "PAYMENT_EVENT_REJECTED"}
     assert world.refused("ReportRefusedHubEvent", **told, roles=("HUB",)) == (403, ["FORBIDDEN"])
     world.verify()
+
+
+@pytest.mark.rule("PAY-076")
+def test_the_targets_of_pending_money_are_replaced_until_it_comes(billed: tuple[World, str, str]) -> None:
+    world, account, invoice = billed
+    later = generate(world, account)
+    pending = _card(world, account, "60.00", targets=[_to(invoice, "60.00")])["record"]
+    ask = {"payment": pending, "targets": [_to(later, "40.00")]}
+    assert world.refused("PresetAllocation", **ask) == (422, ["REMAINDER_CHOICE_REQUIRED"])
+    assert world.refused("PresetAllocation", payment=pending, targets=[_to(later, "60.01")]) == (
+        422,
+        ["OVER_ALLOCATED"],
+    )
+    assert world.refused("PresetAllocation", **{**ask, "payment": "PAY-9"}) == (404, ["PAYMENT_NOT_FOUND"])
+    [kept] = world.do("PresetAllocation", **ask, remainder="KEEP_UNAPPLIED")["records"]
+    assert kept["status"] == "PENDING"
+    assert standing(world, account) == {invoice: ("ISSUED", "100.00"), later: ("ISSUED", "100.00")}
+    _hub_event(world, pending, 1, "COMPLETED")
+    assert standing(world, account) == {invoice: ("ISSUED", "100.00"), later: ("PARTIALLY_PAID", "60.00")}
+    assert world.refused("PresetAllocation", **ask, remainder="KEEP_UNAPPLIED") == (409, ["PRESET_NOT_POSSIBLE"])
+    world.verify()
+
+
+@pytest.mark.rule("PAY-028")
+@pytest.mark.parametrize("method", ["EFT", "ACH", "EFT_ACH"])
+def test_the_hubs_names_of_electronic_money_are_one_method(billed: tuple[World, str, str], method: str) -> None:
+    world, account, _ = billed
+    money = {"amount": "30.00", "currency": "USD", "method": method, "targets": [{"account": account}]}
+    incomplete = world.refused("AcceptHubPayment", payment_reference="HUB-1", **money)
+    assert incomplete == (422, ["PAYMENT_DETAILS_INCOMPLETE"])
+    named = {"token_profile": "TP-1", "account_holder": "Northwind Mills"}
+    paid = world.do("AcceptHubPayment", payment_reference="HUB-1", **money, **named)["payment"]
+    query = "query ($number: String!) { payment(number: $number) { records { method } } }"
+    assert world.query(query, number=paid)["payment"]["records"] == [{"method": "EFT_ACH"}]
