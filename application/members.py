@@ -509,8 +509,13 @@ def facts_of(
     unit: UnitOfWork, policy: MasterPolicy, member_record: str, further_accounts: Iterable[str] = ()
 ) -> TransactionFacts:
     """Everything a decision on the record may need, with the accounts concerned locked in ascending order."""
+    return facts_on(unit, policy, {*unit.load(MEMBER_RECORD, member_record).state.accounts, *further_accounts})
+
+
+def facts_on(unit: UnitOfWork, policy: MasterPolicy, accounts_of_record: Iterable[str]) -> TransactionFacts:
+    """As `facts_of`, for a record on these accounts."""
     setup = unit.load(SETUP, policy.setup_ref).state if policy.setup_ref else None
-    numbers = set(unit.load(MEMBER_RECORD, member_record).state.accounts) | set(further_accounts)
+    numbers = set(accounts_of_record)
     if setup is not None:
         numbers |= {entry.account for entry in setup.entries if entry.counts and entry.account}
     unit.lock(*(f"account:{number}" for number in numbers))
@@ -712,15 +717,25 @@ def publish(
     events: Sequence[object] = (),
 ) -> Loaded[MemberRecord]:
     """Compare what is invoiced with what should be, on every account of the facts, and say what changed (PRM-123)."""
-    record = member.state
+    published = unpublished(unit, member.state, facts, since, events)
+    return unit.append(MEMBER_RECORD, member.identifier, published) if published else member
+
+
+def unpublished(
+    unit: UnitOfWork,
+    record: MemberRecord,
+    facts: TransactionFacts,
+    since: dt.date = dt.date.min,
+    events: Sequence[object] = (),
+) -> Sequence[object]:
+    """What `publish` would say; nothing is written."""
     concerned = record.accounts
     invoiced: dict[str, list[InvoicedAmount]] = {}
     billed: dict[str, tuple[Period, ...]] = {}
     for number in concerned & facts.accounts.keys():
         invoiced[number] = invoiced_amounts(unit, number, [record.number], since).get(record.number, [])
         billed[number] = unit.load(ACCOUNT, number).state.billed_periods()
-    published = publish_anyb(record, facts, invoiced, billed, events, since=since)
-    return unit.append(MEMBER_RECORD, member.identifier, published) if published else member
+    return publish_anyb(record, facts, invoiced, billed, events, since=since)
 
 
 def invoiced_amounts(

@@ -7,6 +7,7 @@ transactions give, and say or mend the difference.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -14,16 +15,16 @@ from pydantic import Field
 from application.anyb_times import AnybTimes
 from application.command import Command, Identifier, Outcome, command, handles
 from application.invoices import check, discard, issue, open_process
-from application.members import facts_of, load_member, publish, validation_of
+from application.members import facts_of, facts_on, load_member, publish, unpublished, validation_of
 from application.register import Directory, ItemRegister, Placements
 from application.setups import load_policy
 from application.tasks import close_tasks, raise_task
-from application.unit_of_work import UnitOfWork
+from application.unit_of_work import Loaded, UnitOfWork
 from domain.accounts.account import ACCOUNT, Account, PeriodStatus, period_of
 from domain.accounts.bill_type import AllocationMode
 from domain.errors import Problem, Refusal, refuse, refuse_if_any
 from domain.invoices.invoice import INVOICE, GenerationSource, InvoiceRegenerated, check_discardable
-from domain.members.record import MEMBER_RECORD
+from domain.members.record import MEMBER_RECORD, MemberRecord
 from domain.members.waiver_expiration import ASKED_AFTER, WAIVER_EXPIRATION, WaiverExpirationFailed, failures_on
 from domain.members.waivers import expire_waivers
 from domain.money import format_amount
@@ -33,6 +34,8 @@ from domain.premium.timeline import OPEN_END
 from domain.premium.validation import Discrepancy
 
 _FIRST = dt.date.min
+#: Records in memory at a time.
+_PORTION = 500
 _MEMBERS = Annotated[tuple[Identifier, ...], Field(max_length=1000)]
 
 
@@ -129,14 +132,16 @@ def recalculate_anyb(command: RecalculateAnyb, unit: UnitOfWork) -> Outcome:
     numbers = {*command.members, *(number for members in by_account.values() for number in members)}
     if not numbers:
         raise refuse("REQUEST_INVALID", "members or accounts are named", pointer="/members")
+    unit.lock(*(f"member:{number}" for number in command.members))
+    unit.lock(*(f"account:{number}" for number in by_account))
     changed: list[str] = []
     kept: dict[str, str] = {}
-    for number in sorted(numbers):
+    for member in _members(unit, numbers, command.members):
         try:
-            if _recalculate(unit, number):
-                changed.append(number)
+            if _recalculate(unit, member):
+                changed.append(member.identifier)
         except _KeptFigure as reason:
-            kept[number] = reason.code
+            kept[member.identifier] = reason.code
     times = unit.port(AnybTimes)
     for account, members in by_account.items():
         times.calculated(account, unit.now, {number: kept[number] for number in sorted(members) if number in kept})
@@ -175,16 +180,37 @@ def _members_by_account(command: RecalculateAnyb, unit: UnitOfWork) -> dict[str,
     return found
 
 
-def _recalculate(unit: UnitOfWork, number: str) -> bool:
+def _members(unit: UnitOfWork, numbers: Iterable[str], named: Sequence[str]) -> Iterator[Loaded[MemberRecord]]:
+    """The records in order, as they stand, a portion in memory. Refused `MEMBER_RECORD_NOT_FOUND` for a named one.
+
+    Those of an account are not locked one by one: there may be more of them than a command may lock. What is written
+    to one is written behind the version that it was decided on, and who changes one holds its account.
+    """
+    ordered = sorted(numbers)
+    for start in range(0, len(ordered), _PORTION):
+        portion = ordered[start : start + _PORTION]
+        found = unit.read_many(MEMBER_RECORD, portion)
+        if any(number not in found and number in named for number in portion):
+            raise refuse("MEMBER_RECORD_NOT_FOUND", "there is no such member record", pointer="/members")
+        yield from (found[number] for number in portion if number in found)
+
+
+def _recalculate(unit: UnitOfWork, read: Loaded[MemberRecord]) -> bool:
     """Work out the figures of a record; whether one of them changed.
 
     Raises _KeptFigure for figures that are held (PRM-111), and for those that cannot be worked out: the others are.
     """
-    member, policy = load_member(unit, number)
-    if member.state.is_roll_on_pending:
+    if read.state.is_roll_on_pending:
         raise _KeptFigure("ROLL_ON_PENDING")
+    policy = load_policy(unit, read.state.master_policy)
     try:
-        after = publish(unit, member, facts_of(unit, policy.state, number))
+        facts = facts_on(unit, policy.state, read.state.accounts)
+        if not unpublished(unit, read.state, facts):
+            return False
+        member = unit.load(MEMBER_RECORD, read.identifier)
+        if member.state.is_roll_on_pending:
+            raise _KeptFigure("ROLL_ON_PENDING")
+        after = publish(unit, member, facts)
     except Refusal as refusal:
         raise _KeptFigure(refusal.code) from refusal
     return after.version != member.version
@@ -245,13 +271,17 @@ def expire_premium_waivers(command: ExpirePremiumWaivers, unit: UnitOfWork) -> O
         numbers |= {*unit.port(Placements).members_on(account, _FIRST, OPEN_END)}
     elif not numbers:
         raise refuse("REQUEST_INVALID", "members or an account are named", pointer="/members")
+    unit.lock(*(f"member:{number}" for number in command.members))
+    if account is not None:
+        unit.lock(f"account:{account}")
     ended: dict[str, list[str]] = {}
-    for number in sorted(numbers):
-        member, _ = load_member(unit, number)
-        events = expire_waivers(member.state, unit.today())
+    for read in _members(unit, numbers, command.members):
+        if not expire_waivers(read.state, unit.today()):
+            continue
+        events = expire_waivers(unit.load(MEMBER_RECORD, read.identifier).state, unit.today())
         if events:
-            unit.append(MEMBER_RECORD, number, events)
-            ended[number] = [one.waiver_id for one in events]
+            unit.append(MEMBER_RECORD, read.identifier, events)
+            ended[read.identifier] = [one.waiver_id for one in events]
     if account is not None:
         close_tasks(unit, _failed_expiration(account), "the waivers' end was recorded")
     return Outcome({"ended": ended})

@@ -9,7 +9,8 @@ import pytest
 from application import premium_checks
 from application.unit_of_work import UnitOfWork
 from domain.errors import refuse
-from domain.products.master_policy import MasterPolicy
+from domain.members.record import MemberRecord
+from domain.members.requests import TransactionFacts
 from tests.scenarios.billing import amend
 from tests.scenarios.conftest import World
 from tests.scenarios.jobs import headers, run_job
@@ -179,14 +180,14 @@ def test_the_nightly_job_stamps_when_it_worked_a_figure_out_and_corrects_nothing
     world.on("2025-01-05", hour=12)
     assert amend(world, "MR-3", "2025-03-01", ("LIFE", "1260.00"), transaction_id="A-3")["roll_on_pending"]
     before = _last_position(world)
-    facts_of = premium_checks.facts_of
+    unpublished = premium_checks.unpublished
 
-    def blocked(unit: UnitOfWork, state: MasterPolicy, number: str) -> Any:
-        if number == "MR-2":
-            raise refuse("MODAL_CALCULATION_BLOCKED", "a split has a gap", entity=number)
-        return facts_of(unit, state, number)
+    def blocked(unit: UnitOfWork, record: MemberRecord, facts: TransactionFacts) -> Any:
+        if record.number == "MR-2":
+            raise refuse("MODAL_CALCULATION_BLOCKED", "a split has a gap", entity=record.number)
+        return unpublished(unit, record, facts)
 
-    monkeypatch.setattr(premium_checks, "facts_of", blocked)
+    monkeypatch.setattr(premium_checks, "unpublished", blocked)
     for day in (6, 7):
         world.on(f"2025-01-0{day}", hour=2)
         run = run_job(world, "AnybRecalculation")

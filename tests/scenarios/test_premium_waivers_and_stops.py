@@ -276,6 +276,31 @@ def test_a_waiver_reaches_all_records_of_the_person_unless_it_is_out_of_scope_or
     assert net(world, "MR-1", account, "2025-01-01", "2025-01-31") == ["100.00"]
 
 
+@pytest.mark.rule("PRM-095", "PRM-124")
+def test_the_daily_jobs_reach_more_members_than_a_command_takes_locks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    members = [f"MR-{number}" for number in range(1, 9)]
+    for number, member in enumerate(members, 1):
+        world.member(policy, member)
+        waive(world, member, "2025-01-11", transaction_id=f"W-{number}", expiration_date="2025-02-11")
+    invoice = generate(world, account)
+    monkeypatch.setattr("infrastructure.unit_of_work.LOCK_LIMIT", 6)
+    monkeypatch.setattr("application.premium_checks._PORTION", 3)
+    worked_out = world.do("RecalculateAnyb", accounts=[account])
+    assert (worked_out["members"], worked_out["changed"], worked_out["kept"]) == (8, [], [])
+    world.on("2025-02-11")
+    ended = world.do("ExpirePremiumWaivers", account=account)["ended"]
+    assert ended == {member: [f"W-{number}"] for number, member in enumerate(members, 1)}
+    assert world.do("ExpirePremiumWaivers", account=account)["ended"] == {}
+    assert {one["state"] for member in members for one in shown(world, member)} == {"EXPIRED"}
+    assert len(lines(world, account, invoice)) == 16  # a charge and a waiver of each
+    world.check(account)
+    world.verify()
+
+
 @pytest.mark.rule("PRM-095", "PRM-097")
 def test_a_waiver_with_an_expiration_ends_by_itself_once(world: World) -> None:
     world.on("2024-12-20")
