@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from api.cli.opening import configured
+from api.wiring import System
 from infrastructure.event_store.export import export_log
 from infrastructure.event_store.history import EventHistory
 from infrastructure.event_store.verification import check_checkpoint, checkpoints, take_checkpoint, verify_streams
@@ -20,6 +21,7 @@ audit = typer.Typer(no_args_is_help=True)
 
 #: Events read at a time.
 _PORTION = 1_000
+_ANY_TIME = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
 @audit.command()
@@ -28,7 +30,7 @@ def replay(
     until: Annotated[dt.datetime | None, typer.Option(help="Only what was recorded up to this instant (UTC).")] = None,
 ) -> None:
     """Print the events of a stream in order, one JSON object a line."""
-    instant = dt.datetime.max.replace(tzinfo=dt.UTC) if until is None else until.replace(tzinfo=dt.UTC)
+    instant = _ANY_TIME if until is None else until.replace(tzinfo=dt.UTC)
     found = False
     with configured() as system, system.database.reading() as connection:
         for row in _events(EventHistory(connection), stream, instant):
@@ -60,20 +62,31 @@ def _events(history: EventHistory, stream: str, until: dt.datetime) -> Iterator[
 
 @audit.command()
 def verify(streams: Annotated[list[str] | None, typer.Argument(help="Streams; none: all.")] = None) -> None:
-    """Check the hash chain of every stream, the daily checkpoints and the trails of commands and queries."""
+    """Check the hash chain of every stream, the daily checkpoints and the trails of commands and queries.
+
+    A stream that is named and has no events does not hold: there is none, or somebody took it away.
+    """
     with configured() as system:
+        missing = [stream for stream in streams or () if not _exists(system, stream)]
         breaks = verify_streams(system.database, streams)
         found = checkpoints(system.database)
         for checkpoint in found:
             breaks += check_checkpoint(system.database, checkpoint)
         seal = verify_audit(system.database)
+    for stream in missing:
+        typer.echo(f"there is no event in {stream}")
     for broken in breaks:
         typer.echo(f"{broken.stream} {broken.stream_position}: {broken.kind}")
     if seal is not None:
         typer.echo(f"{seal.trail}: {seal}")
-    if breaks or seal is not None:
+    if missing or breaks or seal is not None:
         raise typer.Exit(1)
     typer.echo(f"intact; {len(found)} checkpoints")
+
+
+def _exists(system: System, stream: str) -> bool:
+    with system.database.reading() as connection:
+        return bool(EventHistory(connection).page([stream], as_of=_ANY_TIME, after=None, limit=1))
 
 
 @audit.command()

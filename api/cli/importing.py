@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from api.cli.opening import configured
+from api.cli.tables import show
 from api.wiring import System, read_partner_file
 from application.command import Principal
 from application.files.content import FileContent
@@ -137,11 +138,11 @@ def _show_steps(system: System, content: FileContent, terms: EnrolmentTerms) -> 
     table = Table("state", "what", "why", "steps")
     for (state, action, code), count in sorted(counts.items()):
         table.add_row(state, action, code, str(count))
-    Console().print(table)
+    show(table)
 
 
 def _show_cases(cases: list[dict[str, Any]]) -> None:
     table = Table("line", "segment", "what", "state", "why")
     for case in cases:
         table.add_row(str(case["line"]), str(case["segment"]), case["action"], case["state"], case["code"])
-    Console().print(table)
+    show(table)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from api.cli.opening import configured
+from api.cli.tables import show
 from api.wiring import System
 from projections.engine import Outcome
 from projections.engine import Progress as Step
@@ -40,7 +41,7 @@ def status() -> None:
                 str(record.lag_ms),
                 failure,
             )
-    Console().print(table)
+    show(table)
 
 
 @projections.command()

@@ -52,8 +52,10 @@ def rollon(database_server: EmbeddedServer, service_template: str) -> Iterator[A
     conninfo = database_server.copy_database(service_template, "command_line")
     environment = {"DATABASE_URL": conninfo, "ROLLON_SANDBOX": "1", "COLUMNS": "200", "LC_ALL": "C.UTF-8"}
 
-    def run(*arguments: str | Path) -> Result:
-        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    def run(*arguments: str | Path, columns: str = "200") -> Result:
+        return CliRunner().invoke(
+            app, [str(argument) for argument in arguments], env={**environment, "COLUMNS": columns}
+        )
 
     yield run
     database_server.drop_database("command_line")
@@ -118,6 +120,15 @@ def test_read_models_and_the_log_are_looked_at_from_the_command_line(rollon: Any
     assert "intact" in rollon("audit", "verify").output
     assert "0 events written" in rollon("audit", "export", tmp_path / "log.jsonl").output
     assert rollon("audit", "replay", "account:NONE").exit_code == 1
+    lost = rollon("audit", "verify", "account:NONE")
+    assert (lost.exit_code, lost.output.splitlines()) == (1, ["there is no event in account:NONE"])
+
+
+def test_a_table_that_goes_into_a_pipe_is_not_cut(rollon: Any) -> None:
+    status = rollon("projections", "status", columns="40")
+    assert [name in status.output for name in ("cascades", "register", "FOLLOWING", "RUNNING", "position")] == [
+        True
+    ] * 5
 
 
 def test_a_worker_without_a_broker_is_misuse(rollon: Any) -> None:
