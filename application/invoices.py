@@ -304,10 +304,11 @@ def members_of(unit: UnitOfWork, numbers: Sequence[str]) -> Iterator[list[Priced
         portion = unit.read_many(MEMBER_RECORD, numbers[start : start + MEMBERS_AT_A_TIME])
         missing = {one.state.master_policy for one in portion.values()} - policies.keys()
         policies |= {name: one.state for name, one in unit.load_many(MASTER_POLICY, missing).items()}
-        yield [_priced_member(one.state, policies[one.state.master_policy]) for one in portion.values()]
+        yield [priced_member(one.state, policies[one.state.master_policy]) for one in portion.values()]
 
 
-def _priced_member(record: MemberRecord, policy: MasterPolicy) -> PricedMember:
+def priced_member(record: MemberRecord, policy: MasterPolicy) -> PricedMember:
+    """A record with the timeline of its ACTIVE version."""
     timeline = active_timeline(
         record,
         term_expiration=policy.expiration_date,

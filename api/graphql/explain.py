@@ -6,6 +6,7 @@ that recorded it; for charges also the transactions, the pieces of the period an
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import strawberry
@@ -71,6 +72,10 @@ class ItemExplanation:
     charges: list[ChargeExplanation] = strawberry.field(
         description="The charge as it is today: transactions, version, pieces, proration, rounding."
     )
+    charges_when_billed: list[ChargeExplanation] = strawberry.field(
+        description="The charge as it was known when the invoice was made: it less what live invoices had billed of it "
+        "by then is the line."
+    )
     installment: InstallmentLine | None = strawberry.field(
         description="For a product item: the installment it bills, with its product, due date and parts."
     )
@@ -101,11 +106,13 @@ def _sources(context: Context, invoice: str, line: int, member: str, currency: s
     return [transaction_of(known[one], currency) for one in named if one in known]
 
 
-def _charges(context: Context, account: str, row: dict[str, Any]) -> list[ChargeExplanation]:
-    """The charge of a member's line as it is today; a product item is no charge."""
+def _charges(
+    context: Context, account: str, row: dict[str, Any], as_of: dt.datetime | None = None
+) -> list[ChargeExplanation]:
+    """The charge of a member's line as it is today, or as it was known at an instant; a product item is no charge."""
     if not row["member"]:
         return []
-    return explain_of(context, account, row["member"], row["coverage"], row["modal_start"], row["sequence_root"])
+    return explain_of(context, account, row["member"], row["coverage"], row["modal_start"], row["sequence_root"], as_of)
 
 
 @strawberry.type
@@ -135,6 +142,9 @@ class ExplainQueries:
             invoice=found,
             sources=_sources(context, number, line, row["member"], currency) if row["member"] else [],
             charges=_charges(context, found.account, row),
+            charges_when_billed=_charges(
+                context, found.account, row, context.history.last_recorded(INVOICE.stream(number), InvoiceProjected)
+            ),
             installment=None
             if row["installment"] is None
             else installment_line(context, found.account, row["installment"]),

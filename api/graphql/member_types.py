@@ -217,7 +217,10 @@ class ExplainedPiece:
     end: dt.date = strawberry.field(description="The last day.")
     days: int = strawberry.field(description="Its days.")
     annual_amount: Money = strawberry.field(description="The annual amount in it; 0 while stopped.")
-    unrounded: str = strawberry.field(description="Its exact premium in minor units, as a fraction such as 3000/365.")
+    unrounded: str = strawberry.field(
+        description="Its exact premium by days in minor units, as a fraction such as 3000/365. The pieces add up to "
+        "the charge, rounded once, unless it is `whole`: that costs the modal amount."
+    )
     stopped: bool = strawberry.field(description="Whether billing is stopped.")
     waiver: str | None = strawberry.field(description="The waiver in it.")
     location: str | None = strawberry.field(description="The location.")

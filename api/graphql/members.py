@@ -30,7 +30,7 @@ from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
 from api.graphql.sight import require_all_visible, visible_accounts
 from application.anyb_times import latest
-from application.invoices import members_of
+from application.invoices import members_of, priced_member
 from application.members import invoiced_amounts
 from application.parameters import parameters_in_force
 from application.pricing import account_terms, terms_of_accounts
@@ -49,6 +49,7 @@ from domain.premium.explanation import explain_charge
 from domain.premium.modal_periods import modal_periods
 from domain.premium.timeline import Timeline
 from domain.premium.transactions import PolicyTransaction
+from domain.products.master_policy import MASTER_POLICY
 from projections.register.reads import MEMBERS, find_member, invoices_by_charge, locked_members
 
 _DAY = dt.timedelta(days=1)
@@ -312,13 +313,20 @@ def history_of(context: Context, number: str, as_of: dt.datetime | None, all_ver
 # --- Charges ---------------------------------------------------------------------------------------------------------
 
 
-def _priced(context: Context, account: str, number: str) -> tuple[RecordState, Timeline, AccountTerms]:
-    """A record with the timeline it is billed by, and the account's terms."""
+def _priced(
+    context: Context, account: str, number: str, as_of: dt.datetime | None = None
+) -> tuple[RecordState, Timeline, AccountTerms]:
+    """A record with the timeline it is billed by, today or as it was known at an instant, and the account's terms."""
     unit = reading(context)
     loaded = context.state(ACCOUNT, account)
     if loaded is None:
         raise refuse("BILLING_ACCOUNT_NOT_FOUND", "there is no such account", pointer="/account")
     terms = account_terms(unit, loaded.state)
+    if as_of is not None:
+        record = require_member(context, number, as_of)
+        policy = context.state(MASTER_POLICY, record.master_policy)
+        assert policy is not None  # every record has one
+        return record, priced_member(record, policy.state).timeline, terms
     for portion in members_of(unit, [number]):
         for member in portion:
             return member.record, member.timeline, terms
@@ -342,10 +350,17 @@ def _shown(
 
 
 def explain_of(
-    context: Context, account: str, number: str, coverage: str, period_start: dt.date, sequence: str | None
+    context: Context,
+    account: str,
+    number: str,
+    coverage: str,
+    period_start: dt.date,
+    sequence: str | None,
+    as_of: dt.datetime | None = None,
 ) -> list[ChargeExplanation]:
-    """How the charges of a coverage in the modal period that begins on a day come about."""
-    record, timeline, terms = _priced(context, account, number)
+    """How the charges of a coverage in the modal period that begins on a day come about, or came about at an instant:
+    by the transactions known then."""
+    record, timeline, terms = _priced(context, account, number, as_of)
     found = [
         one
         for one in charges(timeline, terms, period_start, period_start + _DAY)
