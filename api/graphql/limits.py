@@ -1,7 +1,8 @@
 """What a query may ask for (PLT-072): at most ten levels deep, at most a thousand fields in all.
 
-A field counts once; the fields of a list's rows count once for every ten rows of the page asked for. Introspection is
-free: it reads nothing but the schema. Both limits are checked on the parsed document, before anything is resolved.
+A field counts once; the fields of a list's rows count once for every ten rows of the page asked for. Introspection
+reads nothing but the schema: each time it is asked for counts as a hundred fields, whatever is asked. Both limits are
+checked on the parsed document, before anything is resolved.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ COST_LIMIT = 1_000
 #: Tokens of a document; a thousand fields fit easily.
 TOKEN_LIMIT = 8_000
 _ROWS_PER_COST = 10
+_INTROSPECTION_COST = 100
 _LISTED = frozenset({"edges", "nodes"})
 
 
@@ -57,14 +59,13 @@ class _Counting:
 
     def _field(self, node: FieldNode, depth: int, weight: int, page: int, within: tuple[str, ...]) -> None:
         name = node.name.value
-        if name in ("__schema", "__type"):
-            return
-        self._cost += weight
+        introspection = name in ("__schema", "__type")
+        self._cost += _INTROSPECTION_COST if introspection else weight
         if self._cost > COST_LIMIT:
             raise refuse("QUERY_TOO_COMPLEX", f"the query asks for more than {COST_LIMIT} fields", limit=COST_LIMIT)
         if depth > DEPTH_LIMIT:
             raise refuse("QUERY_TOO_COMPLEX", f"the query is more than {DEPTH_LIMIT} levels deep", limit=DEPTH_LIMIT)
-        if node.selection_set is None:
+        if node.selection_set is None or introspection:
             return
         if name in _LISTED:
             weight *= max(1, -(-page // _ROWS_PER_COST))
@@ -86,7 +87,17 @@ def check_limits(document: DocumentNode, variables: Mapping[str, Any]) -> None:
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
-            _Counting(fragments, variables).count(node.selection_set, 1, 1, DEFAULT_PAGE, ())
+            given = {**_defaults(node), **variables}
+            _Counting(fragments, given).count(node.selection_set, 1, 1, DEFAULT_PAGE, ())
+
+
+def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
+    """What whole numbers the operation takes for variables that are not given."""
+    return {
+        definition.variable.name.value: int(definition.default_value.value)
+        for definition in operation.variable_definitions or ()
+        if isinstance(definition.default_value, IntValueNode) and len(definition.default_value.value) < 20
+    }
 
 
 def check_texts(document: DocumentNode) -> None:
@@ -137,6 +148,7 @@ def wanted_position(
             continue
         if operation is not None and (node.name is None or node.name.value != operation):
             continue
+        given = {**_defaults(node), **variables}
         for selection in node.selection_set.selections:
             for argument in selection.arguments or () if isinstance(selection, FieldNode) else ():
                 values = found.get(argument.name.value)
@@ -145,6 +157,6 @@ def wanted_position(
                 value: Any = argument.value
                 if isinstance(value, IntValueNode) and len(value.value) < 20:
                     values.append(int(value.value))
-                elif isinstance(value, VariableNode) and type(variables.get(value.name.value)) is int:
-                    values.append(variables[value.name.value])
+                elif isinstance(value, VariableNode) and type(given.get(value.name.value)) is int:
+                    values.append(given[value.name.value])
     return max(found["minPosition"], default=None), max(found["waitMs"], default=None)

@@ -136,6 +136,17 @@ _HOSTILE = {
     "deep": ("{ linkedAccounts " * 10 + "{ number }" + " }" * 10, "QUERY_TOO_COMPLEX"),
     "wide": ("{" + " ".join(f"a{i}: freshness {{ position }}" for i in range(600)) + "}", "QUERY_TOO_COMPLEX"),
     "huge page": ("{ billingAccounts(first: 100000) { nodes { number } } }", "QUERY_TOO_COMPLEX"),
+    "huge page by default": (
+        (
+            "query ($n: Int = 200) { billingAccounts(first: $n) { nodes { invoices(first: $n) { edges { cursor"
+            " node { number } } } } } }"
+        ),
+        "QUERY_TOO_COMPLEX",
+    ),
+    "schema again and again": (
+        "{" + " ".join(f"a{i}: __schema {{ types {{ name }} }}" for i in range(11)) + "}",
+        "QUERY_TOO_COMPLEX",
+    ),
     "cursor": ('{ billingAccounts(after: "nonsense") { nodes { number } } }', "CURSOR_INVALID"),
     "type": ("{ billingAccount(number: 7) { number } }", "REQUEST_INVALID"),
     "syntax": ("{ billingAccount(", "REQUEST_INVALID"),
@@ -224,6 +235,9 @@ def test_one_reads_ones_own_writes(world: World) -> None:
             "/v1/graphql", json={"query": text, "variables": {"p": wanted}}, headers=headers
         ).json()
         assert (answer["errors"][0]["extensions"]["code"] if "errors" in answer else None) == code
+    by_default = text.replace("Position)", f"Position = {reached + 5})", 1)
+    answer = world.client.post("/v1/graphql", json={"query": by_default}, headers=headers).json()
+    assert answer["errors"][0]["extensions"]["code"] == "PROJECTION_BEHIND"
 
 
 @pytest.mark.rule("PLT-033", "PLT-016")
