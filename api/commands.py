@@ -76,11 +76,12 @@ class Commands:
         await self._authorise(draft)
         try:
             dry_run = _dry_run_of(request.query_params)
+            key = _header_key(request)
             self._edge.require_media_type(request, "application/json")
             body = await self._edge.body(request, self._edge.limits.command_bytes)
         except RequestRefused as refusal:
             raise await self._edge.run(self._recorded, draft, refusal) from None
-        answer = await self._edge.run(self._execute_body, draft, body, request.headers.get("idempotency-key"), dry_run)
+        answer = await self._edge.run(self._execute_body, draft, body, key, dry_run)
         headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
         activity = activity_of(answer)
         if activity is not None:
@@ -189,8 +190,7 @@ class Commands:
         """Execute several commands, each on its own (INDEPENDENT) or all or none (ATOMIC)."""
         dry_run = _dry_run_of(request.query_params)
         value = await self._edge.json(request, self._edge.limits.batch_bytes)
-        key = request.headers.get("idempotency-key")
-        mode, key, items = self._batch_of(value, key)
+        mode, key, items = self._batch_of(value, _header_key(request))
         drafts = [self._draft(request, str(item.get("name", "")) if isinstance(item, dict) else "") for item in items]
         if mode == "ATOMIC":
             results = await self._edge.run(self._atomic, drafts, items, key, dry_run)
@@ -423,6 +423,14 @@ def _batch_refused(layer: Layer, refusals: Mapping[int, Sequence[Problem]]) -> R
             for problem in refusals[index]
         ],
     )
+
+
+def _header_key(request: Request) -> str | None:
+    """The key of the header. Raises REQUEST_INVALID for two: a repetition could go by either."""
+    keys = request.headers.getlist("idempotency-key")
+    if len(keys) > 1:
+        raise refused(Layer.FACADE, "REQUEST_INVALID", "the header Idempotency-Key is given twice")
+    return keys[0] if keys else None
 
 
 def _dry_run_of(query: QueryParams) -> bool:

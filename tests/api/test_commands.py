@@ -177,6 +177,14 @@ class TestIdempotency:
         assert pointers(document) == ["/idempotency_key"]
 
     @pytest.mark.rule("PLT-003", "PLT-002")
+    def test_a_key_given_twice_is_refused(self, api: Api) -> None:
+        headers = [*api.headers("ADM", key="K1").items(), ("Idempotency-Key", "K2")]
+        response = api.client.post("/v1/commands/OpenBox", json={"payload": {"account": "A"}}, headers=headers)
+        problem(response, 400, "REQUEST_INVALID")
+        batch = {"commands": [{"name": "OpenBox", "payload": {"account": "A"}}]}
+        problem(api.client.post("/v1/commands/batch", json=batch, headers=headers), 400, "REQUEST_INVALID")
+        assert api.events() == 0
+
     def test_the_key_may_come_in_the_envelope_but_not_differ_from_the_headers(self, api: Api) -> None:
         assert api.send("OpenBox", {"account": "A"}, key=None, idempotency_key="K1").status_code == 200
         again = api.send("OpenBox", {"account": "A"}, key="K1", idempotency_key="K1")
