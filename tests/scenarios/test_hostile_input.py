@@ -11,6 +11,7 @@ import pytest
 
 from api.failures import refusal_of, trace_of
 from application.command import CommandRegistry
+from domain.platform.tasks import TaskRaised
 from tests.scenarios.conftest import World
 
 FAR, EARLY = "9999-12-31", "0001-01-01"
@@ -65,10 +66,13 @@ def test_no_strange_value_makes_a_command_fail(group: tuple[World, dict[str, str
             continue
         example = {member: names.get(member, value) for member, value in kind.example.items()}
         for path, value in strange(example):
-            before = world.head()
+            before = world.system.log.head()
             response = world.send(name, **replaced(example, path, value))
             assert response.status_code < 500, (name, path, value, response.text)
-            assert response.status_code == 200 or world.head() == before, (name, path, value)
+            # Of an event of the hub that is refused somebody may be told (PAY-022); nothing else is written.
+            told: tuple[type, ...] = (TaskRaised,) if name == "ApplyHubPaymentEvent" else ()
+            written = world.system.log.read(before, 100)
+            assert response.status_code == 200 or all(isinstance(one.event, told) for one in written), (path, value)
             sent += 1
     assert sent > 0
 
