@@ -920,6 +920,7 @@ def use_overpayment(unit: UnitOfWork, account: Account, today: dt.date) -> dict[
 @handles(ApplyPayment)
 def apply_payment(command: ApplyPayment, unit: UnitOfWork) -> Outcome:
     account = account_named(unit, command.account)
+    unit.expect_main(ACCOUNT, account)
     today = unit.today(account.state.time_zone)
     currency = command.currency or account.state.currency
     stated = Stated(currency)
@@ -1190,6 +1191,7 @@ def _other_accounts(unit: UnitOfWork, account: str, targets: Sequence[HubTargetP
 @handles(CreateInternalPayment)
 def create_internal_payment(command: CreateInternalPayment, unit: UnitOfWork) -> Outcome:
     account = account_named(unit, command.account)
+    unit.expect_main(ACCOUNT, account)
     today = unit.today(account.state.time_zone)
     stated = Stated(account.state.currency)
     amount = stated.minor(command.amount, "/amount")

@@ -128,7 +128,8 @@ class UnitOfWork(Protocol):
         status: Callable[[S], str] | None = None,
         status_changed: str = "CONCURRENT_CHANGE",
     ) -> None:
-        """Name the command's main object: the envelope's expected version is compared with it (PLT-020).
+        """Name the command's main object: the envelope's expected version is compared with it (PLT-020). A command that
+        names none is refused REQUEST_INVALID when a version above 0 is expected.
 
         With `status` and the document's own code `status_changed` (such as INVOICE_STATUS_CHANGED), that code is used
         when the object's status differs from the one at the expected version. Raises Refusal; does nothing when no

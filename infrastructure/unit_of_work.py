@@ -357,6 +357,12 @@ class PostgresUnitOfWork:
                 raise Refusal(Problem(status_changed, "The status was changed meanwhile.", params=changed))
         raise Refusal(Problem("CONCURRENT_CHANGE", "The object was changed meanwhile.", params=versions))
 
+    def _require_main(self) -> None:
+        """A version that was expected must have been compared: nobody shall believe that it was (PLT-020)."""
+        if self._context.request.expected_version and self._pending.main is None:
+            message = "This command is not about one object whose version could be expected."
+            raise Refusal(Problem("REQUEST_INVALID", message, pointer="/expected_version"))
+
     # Deciding
 
     def append(
@@ -425,6 +431,7 @@ class PostgresUnitOfWork:
     def complete(self, answer: CommandAnswer, audit: AuditRecord, *, commit: bool) -> CommandAnswer:
         if self._key_call is not None:
             self._send_unsent()  # nothing may be written before the key is known to be fresh
+        self._require_main()
         dry_run = self._context.request.dry_run
         computed_on = self._log_position() if dry_run else None
         pending = self._pending

@@ -32,6 +32,8 @@ def _commands(account: str, policy: str, setup: str, dead_letter: str) -> list[t
         ("SetInvoicingStartDate", {"account": account, "date": "2025-03-01"}),
         ("AssignBillingCalendar", {"account": account, "calendar": "US"}),
         ("GenerateInvoice", {"account": account, "confirmed": True}),
+        ("ApplyPayment", {"account": account, "amount": "10.00", "method": "CASH"}),
+        ("CreateInternalPayment", {"account": account, "amount": "10.00", "subtype": "APL"}),
         ("CreateBillingCustomer", {"reference": "C-9", "kind": "ORGANIZATION", "legal_name": "Mill"}),
         ("CreateMasterPolicyProduct", _product("MP-9")),
         ("StartBillingSetup", _setup(policy)),
@@ -102,6 +104,22 @@ def test_a_command_about_a_version_that_is_not_the_present_one_is_refused_before
         if len(params) != 1 or params[0]["current_version"] == 999_999:
             wrong[name] = response.json()
     assert wrong == {}
+    assert world.head() == before
+
+
+def test_a_version_that_cannot_be_compared_is_not_passed_over(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy, "MR-1")
+    before = world.head()
+    for name, payload in (("RecalculateAnyb", {"accounts": [account]}), ("ExpirePremiumWaivers", {"account": account})):
+        for dry_run in (False, True):
+            envelope = {"expected_version": 3, "dry_run": dry_run}
+            response = world.send(name, roles=("OPS", "SUP", "POL"), envelope=envelope, **payload)
+            assert response.status_code == 400, response.text
+            [problem] = response.json()["problems"]
+            assert (problem["code"], problem["pointer"]) == ("REQUEST_INVALID", "/expected_version")
+        assert world.send(name, roles=("OPS", "SUP", "POL"), envelope={"expected_version": 0}, **payload).is_success
     assert world.head() == before
 
 
