@@ -114,9 +114,10 @@ class ImportStore(Protocol):
         ...
 
     def cases(
-        self, kinds: Collection[str], received_by: str, after: tuple[str, int] | None, limit: int
+        self, kinds: Collection[str], received_by: str, kind: str | None, after: tuple[str, int] | None, limit: int
     ) -> Sequence[FileCase]:
-        """Steps a person should look at, by receipt of the file and place in it, of these kinds or from this sender."""
+        """Steps a person should look at, by receipt of the file and place in it, of these kinds or from this sender; of
+        one kind only, if it is named."""
         ...
 
     def unfinished(self) -> list[str]:
@@ -229,12 +230,9 @@ class Imports:
     ) -> Sequence[FileCase]:
         """What a person should look at, oldest files first; see the port. Whoever has a scope sees what they sent."""
         visible = {
-            one.name
-            for one in KINDS.values()
-            if one.privilege in principal.privileges and principal.scope is None and kind in (None, one.name)
+            one.name for one in KINDS.values() if one.privilege in principal.privileges and principal.scope is None
         }
-        found = self._store.cases(visible, principal.identifier, after, limit)
-        return [one for one in found if kind in (None, one.kind)]
+        return self._store.cases(visible, principal.identifier, kind, after, limit)
 
     def resume(self) -> None:
         """Take up files that were left with steps not taken."""

@@ -87,7 +87,7 @@ class PostgresImports:
         }
 
     def cases(
-        self, kinds: Collection[str], received_by: str, after: tuple[str, int] | None, limit: int
+        self, kinds: Collection[str], received_by: str, kind: str | None, after: tuple[str, int] | None, limit: int
     ) -> list[FileCase]:
         sha256, number = after or ("", 0)
         with self._database.writing() as connection:
@@ -96,6 +96,7 @@ class PostgresImports:
                 " s.code, s.payload->>'amount', s.payload->>'currency'"
                 " FROM file_step s JOIN file_import f USING (sha256)"
                 " WHERE s.state = ANY(%s) AND (f.kind = ANY(%s) OR f.received_by = %s)"
+                " AND (%s::text IS NULL OR f.kind = %s)"
                 " AND (%s = '' OR (f.received_at, s.sha256, s.number) >"
                 "  ((SELECT received_at FROM file_import WHERE sha256 = %s), %s, %s))"
                 " ORDER BY f.received_at, s.sha256, s.number LIMIT %s",
@@ -103,6 +104,8 @@ class PostgresImports:
                     [state.value for state in ATTENTION],
                     sorted(kinds),
                     received_by,
+                    kind,
+                    kind,
                     sha256,
                     sha256,
                     sha256,

@@ -419,6 +419,17 @@ def test_the_queue_shows_what_one_may_send_or_has_sent(world: World) -> None:
     assert _queue(world, "?kind=ENROLMENT", "CCA", user="ann")["cases"] == []
 
 
+def test_cases_of_one_kind_are_found_behind_any_number_of_others(world: World) -> None:
+    _billed_group(world)
+    take(world, "BANK_STATEMENT", bank(*(credit(900, text="THANKS", bank_reference=f"B{one}") for one in range(3))))
+    world.on("2024-12-29")
+    lost = instruction(Maintenance.CANCELLATION, "E9", coverage(Maintenance.CANCELLATION, end="2025-01-31"))
+    take(world, "ENROLMENT", enrolment(lost))
+    for roles, user in ((("CCA",), "ann"), (("POL", "ARA"), "sue")):  # who sent them, and who may send such files
+        page = _queue(world, "?kind=ENROLMENT&first=1", *roles, user=user)
+        assert ([one["kind"] for one in page["cases"]], page["next"]) == (["ENROLMENT"], None)
+
+
 @pytest.mark.parametrize("query", ["first=0", "first=201", "first=x", "after=x", "place=1", "kind=A&kind=B"])
 def test_a_page_of_the_queue_that_cannot_be_is_refused(world: World, query: str) -> None:
     token = world.system.issuer.token("ann", ("ARA",), person="P-ANN")

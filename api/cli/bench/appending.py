@@ -49,7 +49,7 @@ def measure() -> list[Measure]:
     copied = count / min(floor)
     return [
         rate(f"bulk append of {count:,} events", count / min(alone), copied, "events/s", 0.3),
-        rate("the same, folded and the states stored", count / min(whole), copied, "events/s", 0.25),
+        rate("bulk append, folded and the states stored", count / min(whole), copied, "events/s", 0.25),
     ]
 
 

@@ -93,7 +93,7 @@ def _together(conninfo: str, accounts: Sequence[str]) -> list[Measure]:
     found = []
     for name, way, wanted in (
         (f"{WRITERS} concurrent writers", _UNITS, 2.0),
-        ("the same, dispatcher", _DISPATCHER, 1.7),
+        (f"{WRITERS} concurrent writers, dispatcher", _DISPATCHER, 1.7),
     ):
         one, eight = [], []
         for _ in range(ROUNDS):
