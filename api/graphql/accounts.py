@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -12,6 +12,7 @@ from api.graphql.balances import (
     AccountBalances,
     MemberBalances,
     account_row,
+    balances_as_of,
     balances_of,
     member_balances_of,
 )
@@ -341,6 +342,15 @@ def anyb_of(context: Context, account: str, currency: str, first: int, after: st
     )
 
 
+Effective = Annotated[
+    dt.date | None,
+    strawberry.argument(description="The last effective date that counts; default: today in the account's time zone."),
+]
+Recorded = Annotated[
+    dt.datetime | None, strawberry.argument(description="The instant by which it was recorded; default: now.")
+]
+
+
 @strawberry.type
 class AccountQueries:
     """The root fields of accounts."""
@@ -392,16 +402,26 @@ class AccountQueries:
         holds = [_hold(hold, today) for hold in loaded.state.holds]
         return [hold for hold in holds if status in (None, hold.status) and type in (None, hold.type)]
 
-    @read("balance.view", "What an account owes and has.")
+    @read(
+        "balance.view",
+        "What an account owes and has; with `on` or `asOf` as it was for that pair of dates (BAL-001), with `on` in the"
+        " future what will be past due.",
+    )
     def account_balances(
         self,
         info: strawberry.Info,
         account: str,
+        on: Effective = None,
+        as_of: Recorded = None,
         min_position: Position | None = None,
         wait_ms: int | None = None,
     ) -> AccountBalances:
-        found = require_account(info.context, account)
-        return balances_of(info.context, account_rows(info.context.reads, [found])[found])
+        context: Context = info.context
+        found = require_account(context, account)
+        row = account_rows(context.reads, [found])[found]
+        if on is None and as_of is None:
+            return balances_of(context, row)
+        return balances_as_of(context, row, on, as_of)
 
     @read("balance.view", "What the members of an account owe and have, by record number.")
     def member_balances(

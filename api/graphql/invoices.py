@@ -220,14 +220,19 @@ class Invoice:
     due_date: dt.date = strawberry.field(description="The day it is due.")
     live: bool = strawberry.field(description="Whether it counts: it was not discarded.")
     total_billed: Money = strawberry.field(description="Signed sum of its lines.")
-    remaining_due: Money = strawberry.field(description="What is collectible on its positive lines.")
+    paid: Money = strawberry.field(description="Money on its positive lines; `payments` tells whose (BAL-038).")
+    offset: Money = strawberry.field(description="Of its positive lines, what credits were set against.")
+    written_off: Money = strawberry.field(description="Of its positive lines, what was written off.")
+    remaining_due: Money = strawberry.field(description="What is left of its positive lines.")
     open_credit: Money = strawberry.field(description="Credit of its negative lines that was not used.")
+    payable: Money = strawberry.field(description="Remaining due less open credit; below 0 it is a credit (BAL-005).")
     held: Money = strawberry.field(description="Held amount.")
+    collectible_due: Money = strawberry.field(description="Remaining due less what is held, never below 0 (BAL-006).")
     total_due: Money = strawberry.field(description="The total due as issued.")
     position: Position = strawberry.field(description="The position of its issue.")
     status: str = strawberry.field(description="ISSUED, PARTIALLY_PAID, PAID or DISCARDED (INV-072, INV-073).")
     currency: str = strawberry.field(description="ISO 4217 code.")
-    collectible_due: strawberry.Private[int]
+    collectible_units: strawberry.Private[int]
     time_zone: strawberry.Private[str]
 
     @strawberry.field(description="Marks beside it today, in the order of INV-075.")
@@ -244,7 +249,7 @@ class Invoice:
             str(badge)
             for badge in invoice_badges(
                 live=self.live,
-                collectible_due=self.collectible_due,
+                collectible_due=self.collectible_units,
                 due_date=self.due_date,
                 today=today,
                 waived=bool(waived),
@@ -492,6 +497,10 @@ def item_of_row(row: dict[str, Any], currency: str) -> InvoiceItem:
 def invoice_of(row: dict[str, Any]) -> Invoice:
     """The invoice of a row of the register with its currency."""
     currency = row["currency"]
+    # A discarded invoice asks for nothing any more; what it asked for is in its statement.
+    due, credit = (row["remaining_due"], row["open_credit"]) if row["live"] else (0, 0)
+    offset = row["positive_billed"] - row["paid"] - row["written_off"] - row["remaining_due"] if row["live"] else 0
+    collectible = row["collectible_due"] if row["live"] else 0
     return Invoice(
         number=strawberry.ID(row["invoice"]),
         account=row["account"],
@@ -501,15 +510,19 @@ def invoice_of(row: dict[str, Any]) -> Invoice:
         due_date=row["due_date"],
         live=row["live"],
         total_billed=money(row["positive_billed"] + row["negative_billed"], currency),
-        # A discarded invoice asks for nothing any more; what it asked for is in its statement.
-        remaining_due=money(row["remaining_due"] if row["live"] else 0, currency),
-        open_credit=money(row["open_credit"] if row["live"] else 0, currency),
+        paid=money(row["paid"], currency),
+        offset=money(offset, currency),
+        written_off=money(row["written_off"], currency),
+        remaining_due=money(due, currency),
+        open_credit=money(credit, currency),
+        payable=money(due - credit, currency),
+        collectible_due=money(collectible, currency),
         held=money(row["held"], currency),
         total_due=money(row["total_due"], currency),
         position=row["position"],
         status=row["status"],
         currency=currency,
-        collectible_due=row["collectible_due"],
+        collectible_units=collectible,
         time_zone=row["time_zone"],
     )
 

@@ -23,6 +23,7 @@ from domain.payments.payment import PAYMENT
 from domain.payments.payment import PaymentRecord as RecordState
 from projections.register.reads import (
     ALLOCATIONS,
+    MEMBERS_OF_RECORD,
     PAYMENTS,
     SUSPENSE_QUEUE,
     covered_invoices,
@@ -60,6 +61,13 @@ class Suspension:
     text: str | None = strawberry.field(description="What was said about it.")
 
 
+@strawberry.type(description="A member's money of a payment record that is on no item.")
+class MemberMoney:
+    member_record: str = strawberry.field(description="The member record.")
+    member_unapplied: Money = strawberry.field(description="Money of the member on no item.")
+    member_overpayment: Money = strawberry.field(description="Money of the member above what was owed.")
+
+
 @strawberry.type(description="The part of a payment that lies on one account.")
 class PaymentRecord:
     record: strawberry.ID = strawberry.field(description="The record's id.")
@@ -76,7 +84,8 @@ class PaymentRecord:
     member_unapplied: Money = strawberry.field(description="Money of members on no item.")
     member_overpayment: Money = strawberry.field(description="Money of members above what they owe.")
     refunded: Money = strawberry.field(description="Money that went back.")
-    suspended: Money = strawberry.field(description="Money in suspense.")
+    transferred: Money = strawberry.field(description="Money that went on to other accounts; no part of its amount.")
+    suspended: Money = strawberry.field(description="Money in general suspense; no part of its amount.")
     currency: strawberry.Private[str]
 
     @strawberry.field(description="How it was paid.")
@@ -158,6 +167,24 @@ class PaymentRecord:
             ),
         )
 
+    @strawberry.field(description="The members it holds money for that is on no item, by record number (BAL-039).")
+    def members(
+        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None
+    ) -> Connection[MemberMoney]:
+        currency = self.currency
+        return page(
+            info.context,
+            MEMBERS_OF_RECORD,
+            {"record": self.record},
+            first,
+            after,
+            lambda row: MemberMoney(
+                member_record=row["member"],
+                member_unapplied=money(row["member_unapplied"], currency),
+                member_overpayment=money(row["member_overpayment"], currency),
+            ),
+        )
+
     @strawberry.field(description="The invoices it covers, one row an invoice.")
     async def invoices(self, info: strawberry.Info) -> list[CoveredInvoice]:
         context: Context = info.context
@@ -195,6 +222,17 @@ class PaymentRecord:
 @strawberry.type(description="A payment: the money that came in under one number, with its parts by account.")
 class Payment:
     number: strawberry.ID = strawberry.field(description="The payment number.")
+    amount: Money = strawberry.field(
+        description="What was received, of the parts that are visible: their amounts and general suspense (BAL-008)."
+    )
+    allocated: Money = strawberry.field(description="Of this, money on items.")
+    member_overpayment: Money = strawberry.field(description="Of this, money of members above what they owe.")
+    suspense: Money = strawberry.field(
+        description="Of this, unapplied and member unapplied; by account in `records` (BAL-035)."
+    )
+    general_suspense: Money = strawberry.field(description="Of this, with the hub, on no account.")
+    refunded: Money = strawberry.field(description="Of this, what went back to the payer.")
+    transferred: Money = strawberry.field(description="What moved between its parts or out of them.")
     records: list[PaymentRecord] = strawberry.field(description="Its visible parts, in the order of their creation.")
     other_accounts: Money | None = strawberry.field(
         description="The sum of its parts on accounts outside the caller's scope, the line `other accounts`;"
@@ -265,8 +303,29 @@ def record_of(row: dict[str, Any]) -> PaymentRecord:
         member_unapplied=money(row["member_unapplied"], currency),
         member_overpayment=money(row["member_overpayment"], currency),
         refunded=money(row["refunded"], currency),
+        transferred=money(row["transferred"], currency),
         suspended=money(row["suspended"], currency),
         currency=currency,
+    )
+
+
+def _payment(context: Context, rows: list[dict[str, Any]], visible: list[dict[str, Any]]) -> Payment:
+    currency = rows[0]["currency"]
+
+    def added(*columns: str) -> Money:
+        return money(sum(row[column] for row in visible for column in columns), currency)
+
+    return Payment(
+        number=strawberry.ID(rows[0]["payment"]),
+        amount=added("amount", "suspended"),
+        allocated=added("items"),
+        member_overpayment=added("member_overpayment"),
+        suspense=added("unapplied", "member_unapplied"),
+        general_suspense=added("suspended"),
+        refunded=added("refunded"),
+        transferred=added("transferred"),
+        records=[record_of(row) for row in visible],
+        other_accounts=_other_accounts(context, rows),
     )
 
 
@@ -322,11 +381,7 @@ class PaymentQueries:
         if not rows:
             return None
         visible = visible_accounts(info.context, (row["account"] for row in rows))
-        return Payment(
-            number=strawberry.ID(rows[0]["payment"]),
-            records=[record_of(row) for row in rows if row["account"] in visible],
-            other_accounts=_other_accounts(info.context, rows),
-        )
+        return _payment(info.context, rows, [row for row in rows if row["account"] in visible])
 
     @read("payment.view", "The payment records of an account, the newest transaction first.")
     def payments(

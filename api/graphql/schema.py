@@ -20,6 +20,7 @@ from api.graphql.operations import OperationQueries
 from api.graphql.paid_to_date import PaidToDateQueries
 from api.graphql.parameters import ParameterQueries
 from api.graphql.payments import PaymentQueries
+from api.graphql.products import ProductQueries
 from api.graphql.scalars import SCALARS
 from api.graphql.search import SearchQueries
 from api.graphql.structure import StructureQueries
@@ -30,6 +31,7 @@ QUERIES: tuple[type, ...] = (
     AccountQueries,
     InvoiceQueries,
     PaymentQueries,
+    ProductQueries,
     MemberQueries,
     CalendarQueries,
     InstallmentQueries,

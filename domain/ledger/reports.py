@@ -113,18 +113,21 @@ CONTROLS: tuple[tuple[str, str, tuple[tuple[str, int], ...]], ...] = (
 )
 
 
+#: The ledger accounts behind what an account owes and has on it (C1 to C4).
+BALANCE_CODES: tuple[str, ...] = ("1100", "1110", "2100", "2110", "2120")
+
+
+def controlled_figures(ledger: Balances) -> dict[str, int]:
+    """Every figure that LED-049 names, as the ledger gives it: also of a past day, which no other model keeps."""
+    return {name: sum(sign * ledger.get(code, 0) for code, sign in parts) for _, name, parts in CONTROLS}
+
+
 def controls(ledger: Balances, projection: Balances, unposted: Balances | None = None) -> list[Control]:
     """Every identity of LED-049 with both values; figures that the projection does not give are left out."""
-    waiting = unposted or {}
+    waiting, said = unposted or {}, controlled_figures(ledger)
     return [
-        Control(
-            number,
-            name,
-            sum(sign * ledger.get(code, 0) for code, sign in parts),
-            projection[name],
-            waiting.get(name, 0),
-        )
-        for number, name, parts in CONTROLS
+        Control(number, name, said[name], projection[name], waiting.get(name, 0))
+        for number, name, _ in CONTROLS
         if name in projection
     ]
 

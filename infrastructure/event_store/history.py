@@ -134,6 +134,24 @@ class EventHistory:
         at: dt.datetime | None = row["at"]
         return at
 
+    def last_totals(
+        self, streams: Sequence[str], kind: type, account: str, until: dt.datetime, as_of: dt.datetime | None
+    ) -> int:
+        """The sum of the last totals that events of a type in the streams told of an account, of those recorded before
+        one instant and by another, which is included."""
+        [row] = self._fetch(
+            "select coalesce(sum(total), 0)::bigint as total from ("
+            "select distinct on (stream) (payload ->> 'total')::bigint as total from event"
+            " where stream = any(%(streams)s) and type = %(type)s and payload ->> 'account' = %(account)s"
+            f" and recorded_at < %(until)s and {_KNOWN_BY} order by stream, stream_position desc) as last",
+            streams=list(streams),
+            type=kind.__name__,
+            account=account,
+            until=until,
+            as_of=as_of,
+        )
+        return int(row["total"])
+
     def of_line(self, stream: str, types: Sequence[type], line: int) -> list[Row]:
         """Of an invoice's events of these types, those of the whole invoice and the chunk that holds a line."""
         return self._fetch(

@@ -51,6 +51,32 @@ def trial_balance(reads: Reads, first: dt.date, last: dt.date, entity: str | Non
     )
 
 
+def controls_as_of(
+    reads: Reads, account: str, codes: Sequence[str], on: dt.date, as_of: dt.datetime | None, time_zone: str
+) -> list[Row]:
+    """Balances (debits less credits) of control accounts of a billing account by invoice and code, and as `paid` what
+    payments took of them; of entries that count on or before a day and were recorded by an instant, which is included.
+
+    Money counts from its effective date on. What invoices post is effective at the start of their period, before or
+    behind their issue, and counts from the day of the time zone on which it was posted. With the latest `recorded_at`
+    and `position` among the entries.
+    """
+    return reads.fetch(
+        """
+        select l.invoice, l.code, sum(l.debit - l.credit)::bigint as balance,
+               sum(case when l.payment is null then 0 else l.credit - l.debit end)::bigint as paid,
+               max(e.recorded_at) as recorded_at, max(e.position) as position
+          from {ledger_line} as l join {ledger_entry} as e on e.position = l.position
+         where l.account = %(account)s and l.code = any(%(codes)s)
+           and (%(as_of)s::timestamptz is null or e.recorded_at <= %(as_of)s)
+           and case when e.class = 'INVOICE' then (e.recorded_at at time zone %(time_zone)s)::date
+                    else e.effective_date end <= %(on)s
+         group by l.invoice, l.code
+        """,
+        {"account": account, "codes": list(codes), "on": on, "as_of": as_of, "time_zone": time_zone},
+    )
+
+
 def control_sides(reads: Reads, account: str | None) -> list[Row]:
     """For each account what the balances say and, as `ledger`, what the ledger says by ledger account (LED-049)."""
     return reads.fetch(

@@ -86,7 +86,7 @@ from projections.engine.rows import Rows
 from projections.engine.table import Row
 from projections.register.tables import TABLES
 
-register = Projection("register", version=2, mode=Mode.INLINE, tables=TABLES)
+register = Projection("register", version=3, mode=Mode.INLINE, tables=TABLES)
 
 #: Kinds of movements in a statement's window.
 PAYMENT, ALLOCATED, DISCARDED, WRITTEN_OFF = "PAYMENT", "ALLOCATED", "DISCARDED", "WRITTEN_OFF"
@@ -389,6 +389,8 @@ def invoice_initialised(recorded: RecordedEvent, rows: Rows) -> None:
             "due_date": event.due_date,
             "positive_billed": 0,
             "negative_billed": 0,
+            "paid": 0,
+            "written_off": 0,
             "remaining_due": 0,
             "open_credit": 0,
             "held": 0,
@@ -595,6 +597,7 @@ def _new_record(recorded: RecordedEvent, rows: Rows, status: PaymentStatus | Non
         "member_unapplied": 0,
         "member_overpayment": 0,
         "refunded": 0,
+        "transferred": 0,
         "suspended": 0,
         "refund_locks": 0,
         "status": status.value if status else None,
@@ -675,6 +678,7 @@ def payment_gone(recorded: RecordedEvent, rows: Rows) -> None:
 def payment_transferred(recorded: RecordedEvent, rows: Rows) -> None:
     record = _take_out(recorded, rows, recorded.event.amount)
     record["amount"] -= recorded.event.amount
+    record["transferred"] += recorded.event.amount
 
 
 @register.on(PaymentRefunded, account=_account_of_record, record=_record)
@@ -812,7 +816,9 @@ def _put_on_lines(recorded: RecordedEvent, rows: Rows, lines: Iterable[InvoiceLi
     for part in lines:
         for line, amount in zip(part.lines, part.amounts, strict=True):
             amounts[part.invoice, line] = amounts.get((part.invoice, line), 0) + sign * amount
-        rows["invoice"].require(part.invoice)["remaining_due"] -= sign * part.total
+        row = rows["invoice"].require(part.invoice)
+        row["remaining_due"] -= sign * part.total
+        row["paid"] += sign * part.total
         total += sign * part.total
     if not amounts:
         return

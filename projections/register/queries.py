@@ -449,12 +449,14 @@ class AccountSumQueries(_Queries):
         # One row: for each total whether it is another than the sum of its parts.
         sql = """
             select a.remaining_due <> i.remaining_due, a.open_credit <> i.open_credit, a.total_billed <> i.billed,
-                   a.total_paid <> r.items, a.unapplied <> r.unapplied, a.member_unapplied <> r.member_unapplied,
-                   a.member_overpayment <> r.member_overpayment, a.anyb <> m.anyb
+                   a.total_paid <> r.items or a.total_paid <> i.paid, a.unapplied <> r.unapplied,
+                   a.member_unapplied <> r.member_unapplied, a.member_overpayment <> r.member_overpayment,
+                   a.anyb <> m.anyb
               from {account} as a
              cross join lateral (select coalesce(sum(v.remaining_due), 0) as remaining_due,
                                         coalesce(sum(v.open_credit), 0) as open_credit,
-                                        coalesce(sum(v.positive_billed + v.negative_billed), 0) as billed
+                                        coalesce(sum(v.positive_billed + v.negative_billed), 0) as billed,
+                                        coalesce(sum(v.paid), 0) as paid
                                    from {invoice} as v where v.account = a.account and v.live) as i
              cross join lateral (select coalesce(sum(p.items), 0) as items, coalesce(sum(p.unapplied), 0) as unapplied,
                                         coalesce(sum(p.member_unapplied), 0) as member_unapplied,

@@ -135,6 +135,12 @@ ACCOUNT_ANYB: Final = Listing(
 )
 
 
+def members_ever_on(reads: Reads, account: str) -> list[str]:
+    """The member records that are, were or will be billed on an account, or have an unbilled amount there."""
+    rows = reads.fetch(f"select listed.member from {_LISTED_MEMBERS} order by listed.member", {"account": account})
+    return [row["member"] for row in rows]
+
+
 def anyb_changed_at(reads: Reads, account: str) -> dt.datetime | None:
     """When a member's figure on the account last changed."""
     [row] = reads.fetch(
@@ -299,6 +305,66 @@ def find_invoice(reads: Reads, number: str) -> Row | None:
     return rows[0] if rows else None
 
 
+def dues_of_accounts(reads: Reads, accounts: Sequence[str]) -> dict[str, list[Row]]:
+    """By account, its live invoices with what is due on them."""
+    query = """
+        select account, invoice, period_start, position, due_date, remaining_due, open_credit, paid
+          from {invoice} where account = any(%(accounts)s) and live
+    """
+    return _grouped("account", reads.fetch(query, {"accounts": list(accounts)}))
+
+
+def product_dues(reads: Reads, account: str, product: str) -> list[Row]:
+    """What a product has on each live invoice of an account, by amount type.
+
+    The product of a line is what its installment pays for, else its policy, which has one. Of an invoice on which there
+    is nothing else, the invoice's own figures are taken: a large group's lines are many.
+    """
+    return reads.fetch(
+        """
+        with mine as (
+            select v.invoice, bool_and(coalesce(t.product, t.master_policy) = %(product)s)
+                              and bool_and(t.component is distinct from 'TAX') as whole
+              from {invoice} as v join {term} as t on t.invoice = v.invoice
+             where v.account = %(account)s and v.live
+             group by v.invoice having bool_or(coalesce(t.product, t.master_policy) = %(product)s)
+        ), part as (
+            select v.invoice, 'PREMIUM' as amount_type, v.positive_billed + v.negative_billed as billed, v.paid,
+                   v.written_off, v.remaining_due, v.open_credit
+              from mine join {invoice} as v on v.invoice = mine.invoice where mine.whole
+            union all
+            select i.invoice, case when t.component = 'TAX' then 'TAX' else 'PREMIUM' end, sum(i.billed)::bigint,
+                   sum(i.paid)::bigint, sum(i.written_off)::bigint,
+                   sum(case when i.billed > 0
+                            then i.billed - i.paid - i.offset_amount - i.written_off else 0 end)::bigint,
+                   sum(case when i.billed < 0 then -i.billed - i.offset_amount else 0 end)::bigint
+              from mine
+              join {term} as t on t.invoice = mine.invoice and coalesce(t.product, t.master_policy) = %(product)s
+              join {item} as i on i.invoice = t.invoice and i.term = t.term
+             where not mine.whole group by 1, 2
+        )
+        select part.*, v.period_start, v.due_date, v.position from part join {invoice} as v on v.invoice = part.invoice
+         order by v.position, part.amount_type
+        """,
+        {"account": account, "product": product},
+    )
+
+
+def overpayment_of_policy(reads: Reads, account: str, master_policy: str) -> int:
+    """The overpayment on an account of the members of a policy."""
+    [row] = reads.fetch(
+        "select coalesce(sum(o.member_overpayment), 0)::bigint as total from {member_money} as o"
+        " join {member} as m on m.member = o.member and m.master_policy = %(policy)s where o.account = %(account)s",
+        {"account": account, "policy": master_policy},
+    )
+    return int(row["total"])
+
+
+def invoices_named(reads: Reads, numbers: Sequence[str]) -> list[Row]:
+    """The invoices with these numbers, discarded ones too."""
+    return reads.fetch("select * from {invoice} where invoice = any(%(numbers)s)", {"numbers": list(numbers)})
+
+
 def find_item(reads: Reads, invoice: str, line: int) -> Row | None:
     """One line of an invoice with its terms."""
     sql = _ITEM + " from {item} as i join {term} as t on t.invoice = i.invoice and t.term = i.term"
@@ -444,6 +510,12 @@ ALLOCATIONS: Final = Listing(
      where a.record = %(record)s and a.amount > 0
     """,
     (("invoice", False, "text"), ("line", False, "integer")),
+)
+
+MEMBERS_OF_RECORD: Final = Listing(
+    "member money",
+    "select * from {member_money} where record = %(record)s and (member_unapplied <> 0 or member_overpayment <> 0)",
+    (("member", False, "text"),),
 )
 
 

@@ -124,7 +124,7 @@ ANYB = Table(
     account="account",
 )
 
-#: Invoices with what is due on them. `position` is that of the issue.
+#: Invoices with what is due on them, `paid` and `written_off` on their positive lines. `position` is that of the issue.
 INVOICE = Table(
     "invoice",
     (
@@ -137,6 +137,8 @@ INVOICE = Table(
         Column("due_date", "date"),
         Column("positive_billed", "bigint"),
         Column("negative_billed", "bigint"),
+        Column("paid", "bigint"),
+        Column("written_off", "bigint"),
         Column("remaining_due", "bigint"),
         Column("open_credit", "bigint"),
         Column("held", "bigint"),
@@ -240,6 +242,7 @@ RECORD = Table(
         Column("member_unapplied", "bigint"),
         Column("member_overpayment", "bigint"),
         Column("refunded", "bigint"),
+        Column("transferred", "bigint"),
         Column("suspended", "bigint"),
         Column("refund_locks", "integer"),
         Column("status", "text", nullable=True),

@@ -15,6 +15,15 @@ query ($account: String!) { billingAccount(number: $account) {
     line memberRecord coverage kind amount { amount } remainingDue { amount } } } } }
 } }
 """
+_FIGURES = """
+    totalDue { amount } remainingDue { amount } openCredit { amount } totalBilled { amount } totalPaid { amount }
+    writtenOff { amount } unapplied { amount } memberUnapplied { amount } memberOverpayment { amount }
+    suspense { amount } anyb { amount } accountBalance { amount } accountBalanceWithAnyb { amount }
+    minimumDue { amount } pastDue { amount } prepaid { amount }
+"""
+_BALANCES = f"""query ($account: String!, $on: Date, $asOf: DateTime) {{
+  accountBalances(account: $account, on: $on, asOf: $asOf) {{
+    currency asOfEffective asOfRecorded calculatedAt position {_FIGURES} }} }}"""
 
 
 def cents(amount: str) -> int:
@@ -137,3 +146,21 @@ def unapplied(world: World, account: str) -> int:
 def consuming(world: World, wanted: bool) -> None:
     """Whether issues of invoices use unapplied money, from today on."""
     world.do("SetParameter", name="autoconsumption.invoice_generation", value=wanted)
+
+
+def plain(found: Any) -> Any:
+    """Amounts of money as their text."""
+    if isinstance(found, dict):
+        return found["amount"] if found.keys() == {"amount"} else {name: plain(one) for name, one in found.items()}
+    return [plain(one) for one in found] if isinstance(found, list) else found
+
+
+def balances(world: World, account: str, **pair: str) -> dict[str, Any]:
+    """The balances of an account, as of a pair of dates if one is given."""
+    found: dict[str, Any] = plain(world.query(_BALANCES, account=account, **pair)["accountBalances"])
+    return found
+
+
+def figures_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Balances without what tells when they were asked for and calculated."""
+    return {name: one for name, one in found.items() if name not in {"asOfRecorded", "calculatedAt", "position"}}

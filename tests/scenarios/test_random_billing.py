@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 from domain.members.record import MEMBER_RECORD, MemberRecord, cancellation_in_force
 from domain.money import format_amount, parse_amount
 from infrastructure.postgres.server import EmbeddedServer
+from tests.scenarios.billing import balances, figures_of
 from tests.scenarios.books import check_all, check_snapshots, looking
 from tests.scenarios.conftest import World, fresh_world
 
@@ -71,11 +72,16 @@ class Billing(RuleBasedStateMachine):
         self.invoices: list[str] = []
         self.discarded: list[str] = []
         self.payments: list[str] = []
+        #: By evening, what was shown of the account.
+        self.shown: list[tuple[dt.date, str, dict[str, Any]]] = []
 
     def teardown(self) -> None:
         try:
             if self.account:
                 check_snapshots(self.world.system)
+                for day, moment, then in self.shown:
+                    past = balances(self.world, self.account, on=day.isoformat(), asOf=moment)
+                    assert figures_of(past) == figures_of(then), moment
         finally:
             self._stack.close()
 
@@ -301,6 +307,10 @@ class Billing(RuleBasedStateMachine):
 
     @rule(days=st.integers(1, 40))
     def time(self, days: int) -> None:
+        if self.account:
+            self.world.on(self.today.isoformat(), hour=18)
+            evening = f"{self.today.isoformat()}T18:00:00Z"
+            self.shown.append((self.today, evening, balances(self.world, self.account)))
         self.today += dt.timedelta(days)
         self.world.on(self.today.isoformat())
 
@@ -314,7 +324,7 @@ class Billing(RuleBasedStateMachine):
 EXAMPLES, STEPS = int(os.environ.get("ROLLON_EXAMPLES", "10")), int(os.environ.get("ROLLON_STEPS", "20"))
 
 
-@pytest.mark.rule("PAY-002", "PRM-120", "PRM-122", "BAL-013", "PLT-012")
+@pytest.mark.rule("BAL-001", "PAY-002", "PRM-120", "PRM-122", "BAL-013", "PLT-012")
 def test_no_order_of_commands_loses_a_cent(database_server: EmbeddedServer, service_template: str) -> None:
     class Machine(Billing):
         @staticmethod
