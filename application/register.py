@@ -99,6 +99,18 @@ class Placements(Protocol):
         ...
 
 
+class MemberChanges(Protocol):
+    """Whether anything happened to the members of a policy since it was last looked at."""
+
+    def horizon(self) -> int:
+        """The first transaction of which this snapshot may lack events: what is behind it is not known yet."""
+        ...
+
+    def changed(self, master_policy: str, since: int) -> bool:
+        """Whether this snapshot shows an event of a member of the policy by that transaction or a later one."""
+        ...
+
+
 class PendingLetters(Protocol):
     """Dead letters that hold up later messages (MEM-093)."""
 

@@ -17,6 +17,7 @@ from strawberry.dataloader import DataLoader
 from application.anyb_times import AnybTimes
 from application.clock import Clock, civil_date
 from application.command import Principal
+from application.paid_to_date import RateMemory
 from application.query_trail import DataClass
 from application.unit_of_work import Loaded
 from domain.aggregate import Aggregate
@@ -41,6 +42,8 @@ class Context:
     principal: Principal
     session: ReadSession
     clock: Clock
+    #: What the days of policies cost, remembered from query to query.
+    rates: RateMemory = field(default_factory=RateMemory)
     #: By object, named by its stream: the classes of personal data that the answer tells of it; none: a view.
     told: dict[str, set[DataClass]] = field(default_factory=dict)
     #: Accounts whose balances were found not to fit together.

@@ -34,6 +34,7 @@ from api.graphql.personal import fields_with_arguments
 from application.balance_checks import Findings
 from application.clock import Clock
 from application.command import Principal
+from application.paid_to_date import RateMemory
 from application.query_trail import NAMED_OBJECTS, QueryRecord, QueryTrail
 from domain.errors import Problem, Refusal, refuse
 from domain.platform.privileges import is_portal_user
@@ -64,6 +65,7 @@ class Executor:
         self._clock = clock
         self._trail = trail
         self._findings = findings
+        self._rates = RateMemory()
 
     def execute(self, request: GraphQLRequest, principal: Principal) -> dict[str, Any]:
         """The answer document: data, errors, and in its extensions how fresh it is.
@@ -99,7 +101,7 @@ class Executor:
                     "as_of": session.as_of.isoformat(),
                     "lag_ms": session.lag_ms,
                 }
-                context = Context(principal, session, self._clock)
+                context = Context(principal, session, self._clock, self._rates)
                 result = asyncio.run(
                     self.schema.execute(
                         request.query,

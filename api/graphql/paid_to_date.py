@@ -121,7 +121,9 @@ class PaidToDateQueries:
         loaded = context.state(ACCOUNT, number)
         assert loaded is not None
         policies = loaded.state.master_policies if master_policy is None else (master_policy,)
-        return [_told(context, account_paid_to_date(reading(context), number, policy)) for policy in policies]
+        return [
+            _told(context, account_paid_to_date(reading(context), number, policy, context.rates)) for policy in policies
+        ]
 
     @read("ptd.view", "How far the money reaches for a member on the account that bills it on a day.")
     def paid_to_date(
@@ -143,4 +145,4 @@ class PaidToDateQueries:
             number = placed.account
         else:
             number = require_account(context, account)
-        return _told(context, member_paid_to_date(reading(context), member_record, number))
+        return _told(context, member_paid_to_date(reading(context), member_record, number, context.rates))

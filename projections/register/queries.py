@@ -23,6 +23,7 @@ from application.register import (
     ItemRegister,
     ItemRow,
     JobWork,
+    MemberChanges,
     OverpaymentRow,
     PaidInvoiceRow,
     PairRow,
@@ -33,6 +34,7 @@ from application.register import (
     WaitingTasks,
 )
 from domain.accounts.numbering import normalised
+from domain.members.record import MEMBER_RECORD
 from projections.register.fold import ALLOCATED, DISCARDED, PAYMENT, WRITTEN_OFF
 
 Tables = Mapping[str, str]
@@ -178,6 +180,34 @@ class PlacementQueries(_Queries):
         return [row[0] for row in self._rows(sql, {"member": member_record})]
 
 
+#: Events that are looked through for those of a policy's members.
+_LOOKED_THROUGH: Final = 10_000
+
+
+class MemberChangeQueries(_Queries):
+    """Port `MemberChanges`."""
+
+    def horizon(self) -> int:
+        return int(self._value("select pg_snapshot_xmin(pg_current_snapshot())::text", {}))
+
+    def changed(self, master_policy: str, since: int) -> bool:
+        # Behind very many events it is cheaper to take it that something has changed. The bound also keeps the reading
+        # to the index of the log, whatever the planner thinks of its size.
+        sql = """
+            with later as (select stream from event where transaction >= %(since)s::text::xid8
+                            order by transaction, position limit %(most)s)
+            select (select count(*) from later) = %(most)s or exists(
+                select from later join {member} as m on m.member = substr(later.stream, %(prefix)s + 1)
+                 where starts_with(later.stream, %(members)s) and m.master_policy = %(master_policy)s)
+        """
+        members = MEMBER_RECORD.stream("")
+        parameters: dict[str, object] = {
+            "since": since, "most": _LOOKED_THROUGH, "members": members, "prefix": len(members),
+            "master_policy": master_policy,
+        }  # fmt: skip
+        return bool(self._value(sql, parameters))
+
+
 class PendingLetterQueries(_Queries):
     """Port `PendingLetters`."""
 
@@ -221,6 +251,38 @@ _ITEM_ORDER = (
     " order by v.due_date, v.period_start, v.invoice, t.billing_start, t.modal_start,"
     " t.sequence_effective nulls last, i.member, t.coverage, t.sequence, i.line"
 )
+
+
+_PAID_ON_ITEMS = """
+    v.invoice, v.period_start, v.period_end, bool_or(t.billing_start = v.period_start), sum(i.billed)::bigint,
+    sum(greatest(i.billed, 0))::bigint, sum(i.paid)::bigint, sum(i.written_off)::bigint,
+    sum(greatest(greatest(i.billed, 0) - i.paid - greatest(i.offset_amount, 0) - i.written_off - i.held, 0))::bigint
+"""
+_PAID_ON_MEMBER = f"""
+    select {_PAID_ON_ITEMS} from (select * from {{item}} where member = %(member)s offset 0) as i
+      join {{invoice}} as v on v.invoice = i.invoice and v.live and v.account = %(account)s
+      join {{term}} as t on t.invoice = i.invoice and t.term = i.term and t.master_policy = %(policy)s
+     group by v.invoice, v.period_start, v.period_end order by v.period_start, v.invoice
+"""
+# Of an invoice that bills nothing but the policy, its own figures are taken: a large group's lines are many.
+_PAID_ON_POLICY = f"""
+    with mine as (
+        select v.invoice, bool_and(t.master_policy = %(policy)s) as whole,
+               bool_or(t.billing_start = v.period_start) as own_period
+          from {{invoice}} as v join {{term}} as t on t.invoice = v.invoice
+         where v.account = %(account)s and v.live
+         group by v.invoice having bool_or(t.master_policy = %(policy)s)
+    )
+    select v.invoice, v.period_start, v.period_end, mine.own_period, v.positive_billed + v.negative_billed as billed,
+           v.positive_billed, v.paid, v.written_off, greatest(v.remaining_due - v.held, 0)
+      from mine join {{invoice}} as v on v.invoice = mine.invoice where mine.whole
+    union all
+    select {_PAID_ON_ITEMS} from mine join {{invoice}} as v on v.invoice = mine.invoice
+      join {{term}} as t on t.invoice = mine.invoice and t.master_policy = %(policy)s
+      join {{item}} as i on i.invoice = t.invoice and i.term = t.term
+     where not mine.whole group by v.invoice, v.period_start, v.period_end
+     order by period_start, invoice
+"""
 
 
 class ItemQueries(_Queries):
@@ -361,17 +423,8 @@ class ItemQueries(_Queries):
         return [OverpaymentRow(*row) for row in self._rows(sql, {"account": account})]
 
     def paid_invoices(self, account: str, master_policy: str, member: str | None = None) -> list[PaidInvoiceRow]:
-        sql = (
-            "select v.invoice, v.period_start, v.period_end, bool_or(t.billing_start = v.period_start),"
-            " sum(i.billed)::bigint, sum(greatest(i.billed, 0))::bigint, sum(i.paid)::bigint,"
-            " sum(i.written_off)::bigint,"
-            " sum(greatest(greatest(i.billed, 0) - i.paid - greatest(i.offset_amount, 0) - i.written_off - i.held, 0))"
-            "::bigint"
-            f"{_ITEM_SOURCE} where v.account = %(account)s and v.live and t.master_policy = %(policy)s"
-            " and (%(member)s::text is null or i.member = %(member)s)"
-            " group by v.invoice, v.period_start, v.period_end order by v.period_start, v.invoice"
-        )
         parameters = {"account": account, "policy": master_policy, "member": member}
+        sql = _PAID_ON_POLICY if member is None else _PAID_ON_MEMBER
         return [PaidInvoiceRow(*row) for row in self._rows(sql, parameters)]
 
     def excess_freed_by(self, invoice: str) -> list[FreedRow]:
@@ -478,6 +531,7 @@ class AccountSumQueries(_Queries):
 PORTS: Final[Mapping[type, Any]] = {
     Directory: DirectoryQueries,
     Placements: PlacementQueries,
+    MemberChanges: MemberChangeQueries,
     PendingLetters: PendingLetterQueries,
     WaitingTasks: WaitingTaskQueries,
     AccountSums: AccountSumQueries,

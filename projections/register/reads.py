@@ -102,6 +102,7 @@ _LISTED_MEMBERS: Final = """
      union select account, member from {member_anyb} where account = %(account)s) as listed
     join {account} as account on account.account = listed.account
 """
+# `offset 0`: lines are found by the member, also while the planner does not know yet how many an invoice has.
 _LISTED_MEMBER: Final = " where (%(member)s::text is null or listed.member = %(member)s)"
 MEMBER_BALANCES: Final = Listing(
     "member balances",
@@ -116,8 +117,9 @@ MEMBER_BALANCES: Final = Listing(
                                 sum(i.billed - i.paid - i.written_off
                                     - case when i.billed > 0 then i.offset_amount else -i.offset_amount end
                                 )::bigint as due
-                           from {{item}} as i join {{invoice}} as v on v.invoice = i.invoice and v.live
-                          where i.member = listed.member and v.account = listed.account) as due on true
+                           from (select * from {{item}} where member = listed.member offset 0) as i
+                           join {{invoice}} as v on v.invoice = i.invoice and v.live
+                          where v.account = listed.account) as due on true
       left join {{member_anyb}} as anyb on anyb.account = listed.account and anyb.member = listed.member
       left join lateral (select sum(m.member_unapplied)::bigint as member_unapplied,
                                 sum(m.member_overpayment)::bigint as member_overpayment

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
+from application.invoices import PricedMember, members_of
+from application.unit_of_work import UnitOfWork
+from tests.scenarios.billing import amend, generate
 from tests.scenarios.conftest import World
 
 _PTD = """
@@ -62,3 +66,47 @@ def test_how_far_the_money_reaches(world: World) -> None:
     # Fifteen days of two cost 98.63; the sixteenth, of one, would make 101.92.
     assert (unit["byInvoice"], unit["byDailyRate"], unit["paidToDate"]) == (None, "2025-01-16", "2025-01-16")
     assert (member["paidToDate"], member["paidThrough"]) == ("2025-01-16", "2025-01-15")
+
+
+@pytest.mark.rule("BAL-101")
+def test_members_are_read_again_only_when_something_happened_to_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy)
+    other = world.policy("C-1", "MP-2")
+    world.setup(other, account)
+    world.member(other, "MR-9", annual="2400.00")
+    world.do("GenerateInvoice", account=account, confirmed=True)
+    read: list[Sequence[str]] = []
+
+    def counted(unit: UnitOfWork, numbers: Sequence[str]) -> Iterator[list[PricedMember]]:
+        read.append(numbers)
+        return members_of(unit, numbers)
+
+    monkeypatch.setattr("application.paid_to_date.members_of", counted)
+    text = "query ($a: String!, $p: String) { accountPaidToDate(account: $a, masterPolicy: $p) { days { daily } } }"
+
+    def days() -> list[str]:
+        [unit] = world.query(text, a=account, p=policy)["accountPaidToDate"]
+        return [one["daily"] for one in unit["days"]]
+
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: _pay(world, account, "50.00", "1"),
+        lambda: amend(world, "MR-9", "2025-01-01", ("LIFE", "1200.00")),
+        lambda: amend(world, "MR-1", "2025-01-01", ("LIFE", "2400.00")),
+        lambda: world.member(policy, "MR-2"),
+        lambda: generate(world, account),
+        lambda: None,
+    ]
+    seen, reads = [], []
+    for change in [lambda: None, *changes]:
+        change()
+        before = len(read)
+        seen.append(days())
+        reads.append(len(read) - before)
+    # Only the first question, the policy's own members and another last invoiced day make it read them.
+    assert reads == [1, 0, 0, 0, 1, 1, 1, 0]
+    assert seen[0] == seen[3] != seen[4] != seen[5]

@@ -26,6 +26,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from api.graphql.context import Context
+from api.graphql.reading import reading
+from application.command import Principal
+from application.paid_to_date import account_paid_to_date
 from domain.members.record import MEMBER_RECORD, MemberRecord, cancellation_in_force
 from domain.money import format_amount, parse_amount
 from infrastructure.postgres.server import EmbeddedServer
@@ -311,8 +315,25 @@ class Billing(RuleBasedStateMachine):
             self.world.on(self.today.isoformat(), hour=18)
             evening = f"{self.today.isoformat()}T18:00:00Z"
             self.shown.append((self.today, evening, balances(self.world, self.account)))
+            self._paid_to_date()
         self.today += dt.timedelta(days)
         self.world.on(self.today.isoformat())
+
+    def _paid_to_date(self) -> None:
+        """What is remembered of the members never stands for what has become of them."""
+        text = """query ($account: String!) { accountPaidToDate(account: $account) {
+            paidToDate byInvoice byDailyRate days { start end daily } } }"""
+        [shown] = self.world.query(text, account=self.account)["accountPaidToDate"]
+        with self.world.system.read_models.session() as session:
+            context = Context(Principal("JOB", "test", "test", frozenset()), session, self.world.clock)
+            afresh = account_paid_to_date(reading(context), self.account, self.policy)
+        found = afresh.result
+        assert [shown[name] for name in ("paidToDate", "byInvoice", "byDailyRate")] == [
+            None if day is None else day.isoformat() for day in (found.paid_to_date, found.by_invoice, found.daily_rate)
+        ]
+        assert [(one["start"], one["daily"]) for one in shown["days"]] == [
+            (one.start.isoformat(), str(one.daily)) for one in afresh.segments
+        ]
 
     @precondition(lambda self: self.account)
     @invariant()
@@ -324,7 +345,7 @@ class Billing(RuleBasedStateMachine):
 EXAMPLES, STEPS = int(os.environ.get("ROLLON_EXAMPLES", "10")), int(os.environ.get("ROLLON_STEPS", "20"))
 
 
-@pytest.mark.rule("BAL-001", "PAY-002", "PRM-120", "PRM-122", "BAL-013", "PLT-012")
+@pytest.mark.rule("BAL-001", "BAL-101", "PAY-002", "PRM-120", "PRM-122", "BAL-013", "PLT-012")
 def test_no_order_of_commands_loses_a_cent(database_server: EmbeddedServer, service_template: str) -> None:
     class Machine(Billing):
         @staticmethod
