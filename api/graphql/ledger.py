@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Annotated, Any, Final
 
 import strawberry
 
@@ -15,7 +15,13 @@ from api.graphql.scalars import Money, Position, money
 from domain.errors import refuse
 from domain.ledger.chart import CHART
 from domain.ledger.reports import controls
-from projections.ledger.reads import ENTRIES, control_sides, lines_of, trial_balance
+from projections.ledger.reads import ENTRIES, control_sides, line_counts, lines_of, trial_balance
+
+#: Lines of an entry that are shown at once.
+MOST_LINES: Final = 1_000
+
+Lines = Annotated[int, strawberry.argument(description=f"How many of them, 1 to {MOST_LINES}.")]
+Behind = Annotated[int, strawberry.argument(description="The number of the line before the first one.")]
 
 
 @strawberry.type(description="A line of a journal entry: exactly one of debit and credit is above 0.")
@@ -50,10 +56,25 @@ class JournalEntry:
     total: Money = strawberry.field(description="The sum of its debits.")
     currency: strawberry.Private[str]
 
-    @strawberry.field(description="Its lines.")
-    async def lines(self, info: strawberry.Info) -> list[JournalLine]:
+    @strawberry.field(description="How many lines it has: a payment of a large group has two an invoice line.")
+    async def line_count(self, info: strawberry.Info) -> int:
         context: Context = info.context
-        found = await context.batched("journal lines", lambda keys: lines_of(context.reads, keys), int(self.position))
+        return (
+            await context.batched("line counts", lambda keys: line_counts(context.reads, keys), int(self.position)) or 0
+        )
+
+    @strawberry.field(description="Its lines, by number from 1.")
+    async def lines(self, info: strawberry.Info, first: Lines = MOST_LINES, after: Behind = 0) -> list[JournalLine]:
+        context: Context = info.context
+        if not 1 <= first <= MOST_LINES:
+            raise refuse("REQUEST_INVALID", f"1 to {MOST_LINES} lines", pointer="/first")
+        if after < 0:
+            raise refuse("REQUEST_INVALID", "the number of a line, or 0", pointer="/after")
+        found = await context.batched(
+            ("journal lines", first, after),
+            lambda keys: lines_of(context.reads, keys, after, first),
+            int(self.position),
+        )
         return [_line(row) for row in found or ()]
 
     @strawberry.field(description="The event it was posted from.")

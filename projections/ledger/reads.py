@@ -26,13 +26,24 @@ ENTRIES: Final = Listing(
 )
 
 
-def lines_of(reads: Reads, positions: Sequence[int]) -> dict[int, list[Row]]:
-    """The lines of entries, by the position of the entry, in order."""
+def lines_of(reads: Reads, positions: Sequence[int], after: int, first: int) -> dict[int, list[Row]]:
+    """The first lines of entries behind a number, by the position of the entry, in order."""
     found: dict[int, list[Row]] = {}
-    query = "select * from {ledger_line} where position = any(%(positions)s) order by position, number"
-    for row in reads.fetch(query, {"positions": list(positions)}):
+    query = """
+        select * from {ledger_line} where position = any(%(positions)s) and number > %(after)s and number <= %(last)s
+         order by position, number
+    """
+    for row in reads.fetch(query, {"positions": list(positions), "after": after, "last": after + first}):
         found.setdefault(row["position"], []).append(row)
     return found
+
+
+def line_counts(reads: Reads, positions: Sequence[int]) -> dict[int, int]:
+    """How many lines entries have, by their positions: they are numbered from 1."""
+    query = """
+        select position, max(number) as lines from {ledger_line} where position = any(%(positions)s) group by position
+    """
+    return {row["position"]: row["lines"] for row in reads.fetch(query, {"positions": list(positions)})}
 
 
 def trial_balance(reads: Reads, first: dt.date, last: dt.date, entity: str | None) -> list[Row]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenarios.billing import cents
+from tests.scenarios.billing import cents, generate, pay
 from tests.scenarios.conftest import World
 
 _LEDGER = """
@@ -45,6 +45,38 @@ def _figures(world: World, account: str) -> tuple[dict[str, str], list[str]]:
         assert _cents(line, "opening") + moved == _cents(line, "closing")
     closing = {line["code"]: line["closing"]["amount"] for line in balance}
     return {code: amount for code, amount in closing.items() if amount != "0.00"}, [one["type"] for one in entries]
+
+
+@pytest.mark.rule("PLT-068")
+def test_the_lines_of_an_entry_are_read_in_parts(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    for record in ("MR-1", "MR-2", "MR-3"):
+        world.member(policy, record)
+    generate(world, account)
+    pay(world, account, "250.00", "1")
+    text = """query ($account: String!, $first: Int!, $after: Int!) { journalEntries(account: $account) { nodes {
+        type lineCount lines(first: $first, after: $after) { number code debit { amount } } } } }"""
+
+    def lines(first: int, after: int) -> tuple[int, list[int]]:
+        found = world.query(text, roles=("ARM",), account=account, first=first, after=after)["journalEntries"]["nodes"]
+        [entry] = [one for one in found if one["type"] == "PAYMENT_ALLOCATED"]
+        return entry["lineCount"], [line["number"] for line in entry["lines"]]
+
+    count, numbers = lines(1_000, 0)
+    assert count == len(numbers) >= 4
+    assert numbers == list(range(1, count + 1))
+    assert [number for after in range(0, count, 3) for number in lines(3, after)[1]] == numbers
+    assert lines(3, count) == (count, [])
+    token = world.system.issuer.token("ann", ("ARM",), person="P-ANN")
+    for first, after in ((0, 0), (1_001, 0), (10, -1)):
+        variables = {"account": account, "first": first, "after": after}
+        answer = world.client.post(
+            "/v1/graphql",
+            json={"query": text, "variables": variables},
+            headers={"Authorization": f"Bearer {token}"},
+        ).json()
+        assert {error["extensions"]["code"] for error in answer["errors"]} == {"REQUEST_INVALID"}
 
 
 @pytest.mark.rule("LED-001", "LED-002", "LED-004", "LED-048", "LED-049")
