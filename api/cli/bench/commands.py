@@ -31,7 +31,7 @@ ACCOUNTS: Final = 16
 WRITERS: Final = 8
 PROCESSES: Final = 2
 SECONDS: Final = 2.0
-ROUNDS: Final = 5
+ROUNDS: Final = 9
 
 _UNITS: Final = "units"
 _DISPATCHER: Final = "dispatcher"
