@@ -56,7 +56,13 @@ from domain.payments.configuration import (
 from domain.payments.consumption import Consumable, use_member_money
 from domain.payments.distribution import Distribution, allocatable_problems, allocate, allocate_by_command, of_plan
 from domain.payments.hub import HUB_PAYMENT, HUB_PAYMENT_EVENT, HubPaymentAccepted, HubPaymentEventTaken
-from domain.payments.manual_allocation import TargetFacts, distribute_to_targets, execute_preset
+from domain.payments.manual_allocation import (
+    Scope,
+    TargetFacts,
+    distribute_to_targets,
+    execute_preset,
+    scope_of_targets,
+)
 from domain.payments.payment import PAYMENT, AllocatedItems, PaymentRecord
 from domain.payments.reallocation import reallocate_payment
 from domain.payments.receiving import (
@@ -727,15 +733,24 @@ def open_items(rows: Sequence[ItemRow]) -> OpenItems:
 
 
 def open_account(
-    unit: UnitOfWork, account: Account, named: Sequence[str] = (), without: str | None = None
+    unit: UnitOfWork,
+    account: Account,
+    named: Sequence[str] = (),
+    without: str | None = None,
+    within: Scope | None = None,
 ) -> OpenAccount:
     """Everything an allocation on the account is decided on, as the register has it now.
 
-    `named` invoices come whole, also where nothing of them is due; the invoice `without` is left out.
+    `named` invoices come whole, also where nothing of them is due; the invoice `without` is left out, and with `within`
+    all items beyond that scope.
     """
     register = unit.port(ItemRegister)
     live = register.live_invoices(account.number, open_only=False)
-    items = open_items([row for row in register.open_items(account.number, named) if row.invoice != without])
+    if within is None:
+        rows = register.open_items(account.number, named)
+    else:
+        rows = register.open_items_of(account.number, invoices=within.invoices, members=within.members, named=named)
+    items = open_items([row for row in rows if row.invoice != without])
     settings = configuration_of(unit, account).spread
     return OpenAccount(
         items,
@@ -804,13 +819,41 @@ def _targets(parts: Sequence[TargetPart], currency: str, stated: Stated | None =
 
 
 def _target_facts(
-    unit: UnitOfWork, account: Account, targets: Sequence[Target], freed: Iterable[str] = ()
+    unit: UnitOfWork,
+    account: Account,
+    targets: Sequence[Target],
+    freed: Iterable[str] = (),
+    within: Scope | None = None,
 ) -> TargetFacts:
     named = named_invoices(unit, (target.invoice for target in targets))
-    members = None
-    if any(target.member_record for target in targets):
-        members = frozenset(unit.port(Placements).members_on(account.number, dt.date.min, dt.date.max))
-    return TargetFacts(account.number, kind_of(account), open_account(unit, account, [*named, *freed]), named, members)
+    asked = sorted({target.member_record for target in targets if target.member_record})
+    members = unit.port(Placements).ever_on(account.number, asked) if asked else None
+    opened = open_account(unit, account, [*named, *freed], within=within)
+    return TargetFacts(account.number, kind_of(account), opened, named, members)
+
+
+def _to_targets(
+    unit: UnitOfWork,
+    account: Account,
+    amount: int,
+    targets: Sequence[Target],
+    remainder: Remainder | None,
+    source: Bucket = Bucket.UNAPPLIED,
+    member: str | None = None,
+) -> Distribution:
+    """Serve targets on what they concern of the account, which may have hundreds of thousands of other open items.
+
+    What is wrong with them is told from all of it: a refusal may speak of what else is due.
+    """
+    within = scope_of_targets(targets, remainder, member)
+    for part in (within, None) if within is not None else (None,):
+        facts = _target_facts(unit, account, targets, within=part)
+        try:
+            return distribute_to_targets(amount, targets, remainder, facts, source=source, member=member)
+        except Refusal:
+            if part is None:
+                raise
+    raise AssertionError("the whole account was tried last")
 
 
 def account_named(unit: UnitOfWork, named: str, pointer: str = "/account") -> Loaded[Account]:
@@ -959,7 +1002,7 @@ def _served(
     if stated.problems or amount <= 0:
         return None
     try:
-        return distribute_to_targets(amount, targets, remainder, _target_facts(unit, account, targets))
+        return _to_targets(unit, account, amount, targets, remainder)
     except Refusal as refusal:
         wrong.extend(refusal.problems)
         return None
@@ -1142,8 +1185,7 @@ def preset(command: PresetAllocation, unit: UnitOfWork) -> Outcome:
     unit.expect_main(PAYMENT, record)
     targets = _targets(command.targets, account.currency)
     events = preset_allocation(record.state, targets, command.remainder or Remainder.KEEP_UNAPPLIED)
-    facts = _target_facts(unit, account, targets)
-    decided = distribute_to_targets(record.state.amount, targets, command.remainder, facts)
+    decided = _to_targets(unit, account, record.state.amount, targets, command.remainder)
     kept = unit.append(PAYMENT, record.identifier, events, effective_date=unit.today(account.time_zone))
     return Outcome(records_result(command.payment, [kept]).result, decided.warnings)
 
@@ -1252,14 +1294,8 @@ def allocate_payment(command: AllocatePayment, unit: UnitOfWork) -> Outcome:
     elif command.member_record is not None:
         raise refuse("REQUEST_INVALID", "unapplied money is of no member", pointer="/member_record")
     refuse_if_any(allocatable_problems(record.state, source, member))
-    decided = distribute_to_targets(
-        record.state.in_bucket(source, member),
-        targets,
-        command.remainder,
-        _target_facts(unit, account.state, targets),
-        source=source,
-        member=member,
-    )
+    available = record.state.in_bucket(source, member)
+    decided = _to_targets(unit, account.state, available, targets, command.remainder, source, member)
     events = allocate_by_command(record.state, decided, date=today, source=source, member=member)
     if events:
         record = unit.append(PAYMENT, record.identifier, events, effective_date=today)

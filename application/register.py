@@ -90,6 +90,10 @@ class Placements(Protocol):
         """Members with a day of placement on the account in [first, end), ascending."""
         ...
 
+    def ever_on(self, account: str, members: Sequence[str]) -> frozenset[str]:
+        """Those of the members that have a day of placement on the account."""
+        ...
+
     def has_members_from(self, account: str, day: dt.date) -> bool:
         """Whether a member is placed on the account on the day or later (ACC-025)."""
         ...
@@ -336,6 +340,12 @@ class ItemRegister(Protocol):
 
     def open_items(self, account: str, named: Sequence[str] = ()) -> list[ItemRow]:
         """Positive items with something collectible, in item order (PAY-040); of `named` invoices all of them."""
+        ...
+
+    def open_items_of(
+        self, account: str, *, invoices: Sequence[str], members: Sequence[str], named: Sequence[str]
+    ) -> list[ItemRow]:
+        """Of what `open_items` gives, the items of these members and all of these invoices, without reading others."""
         ...
 
     def due_by_product(self, account: str) -> dict[str, int]:

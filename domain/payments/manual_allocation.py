@@ -42,6 +42,30 @@ class TargetFacts:
     members: Collection[str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Items that targets concern: all of some invoices, and those of some member records on any invoice."""
+
+    invoices: tuple[str, ...]
+    members: tuple[str, ...]
+
+
+def scope_of_targets(targets: Sequence[Target], remainder: Remainder | None, member: str | None = None) -> Scope | None:
+    """The items on which targets can be served as if all of the account were known; None: it takes all of it.
+
+    `member`: whose money it is, if it serves one member only (PAY-063). Refusals may tell more than these items show.
+    """
+    if any(target.kind is TargetKind.MASTER_POLICY for target in targets):
+        return None
+    if remainder is Remainder.DISTRIBUTE and member is None:
+        return None
+    invoices = {target.invoice for target in targets if target.kind is TargetKind.INVOICE and target.invoice}
+    members = {target.member_record for target in targets if target.member_record}
+    if member is not None:
+        members.add(member)
+    return Scope(tuple(sorted(invoices)), tuple(sorted(members)))
+
+
 def distribute_to_targets(
     amount: int,
     targets: Sequence[Target],

@@ -168,6 +168,13 @@ class PlacementQueries(_Queries):
         )
         return [row[0] for row in self._rows(sql, {"account": account, "first": first, "end": end})]
 
+    def ever_on(self, account: str, members: Sequence[str]) -> frozenset[str]:
+        sql = (
+            "select distinct member from {placement} where account = %(account)s and member = any(%(members)s)"
+            " and first_day < end_day"
+        )
+        return frozenset(row[0] for row in self._rows(sql, {"account": account, "members": list(members)}))
+
     def has_members_from(self, account: str, day: dt.date) -> bool:
         sql = (
             "select exists(select from {placement} where account = %(account)s and end_day > %(day)s"
@@ -318,6 +325,28 @@ class ItemQueries(_Queries):
             f" or v.invoice = any(%(named)s)){_ITEM_ORDER}"
         )
         return self._items(sql, {"account": account, "named": list(named)})
+
+    def open_items_of(
+        self, account: str, *, invoices: Sequence[str], members: Sequence[str], named: Sequence[str]
+    ) -> list[ItemRow]:
+        found = []
+        if members:
+            found += self._items(
+                f"select {_ITEM} from (select * from {{item}} where member = any(%(members)s) offset 0) i"
+                " join {invoice} v on v.invoice = i.invoice join {term} t on t.invoice = i.invoice and t.term = i.term"
+                " where v.account = %(account)s and v.live and i.billed > 0 and v.invoice <> all(%(invoices)s)"
+                " and (i.billed > i.paid + i.offset_amount + i.written_off + i.held or v.invoice = any(%(named)s))"
+                f"{_ITEM_ORDER}",
+                {"account": account, "members": list(members), "invoices": list(invoices), "named": list(named)},
+            )
+        for invoice in invoices:
+            found += self._items(
+                f"select {_ITEM} from {_LINES_OF_INVOICE} i join {{invoice}} v on v.invoice = i.invoice"
+                " join {term} t on t.invoice = i.invoice and t.term = i.term"
+                f" where v.account = %(account)s and v.live and i.billed > 0{_ITEM_ORDER}",
+                {"account": account, "invoice": invoice},
+            )
+        return found
 
     def due_by_product(self, account: str) -> dict[str, int]:
         sql = (

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from api.graphql.context import Context
+from application.command import Principal
+from application.register import ItemRegister, Placements
 from tests.scenarios.billing import amend_for, discard, generate, pay, standing
 from tests.scenarios.conftest import World
 
@@ -323,3 +326,32 @@ def test_a_members_money_pays_no_whole_invoice(world: World) -> None:
     both = _on("INVOICE", "60.00", invoice=invoice, member_record="MR-1")
     assert world.refused("AllocatePayment", **kept, targets=[both])[0] == 400
     assert _members(world, account) == {"MR-1": ("100.00", "60.00", "0.00"), "MR-2": ("100.00", "0.00", "0.00")}
+
+
+@pytest.mark.rule("PAY-040", "PAY-063")
+def test_the_items_of_targets_are_those_of_the_whole_account_that_they_concern(world: World) -> None:
+    world.on("2024-12-20").calendar()
+    account = individual(world, ("MR-1", "1200.00"), ("MR-2", "2400.00"), ("MR-3", "3600.00"))
+    invoices = [generate(world, account) for _ in range(3)]
+    _paid_to(world, account, "350.00", "1", _on("MEMBER", "350.00", member_record="MR-1"))
+    _paid_to(world, account, "500.00", "2", _on("INVOICE", "500.00", invoice=invoices[0]))
+    with world.system.read_models.session() as session:
+        context = Context(Principal("JOB", "test", "test", frozenset()), session, world.clock)
+        register, placements = context.port(ItemRegister), context.port(Placements)
+        found = 0
+        for chosen in ([], [invoices[0]], [invoices[2], invoices[1]]):
+            for members in ([], ["MR-1"], ["MR-2", "MR-3"], ["MR-9"]):
+                for named in (chosen, invoices):
+                    rows = register.open_items_of(account, invoices=chosen, members=members, named=named)
+                    whole = [
+                        row
+                        for row in register.open_items(account, named)
+                        if row.invoice in chosen or row.member in members
+                    ]
+                    # Members' items come first, then invoice by invoice; each part is in item order.
+                    first = [row for row in whole if row.invoice not in chosen]
+                    assert rows == first + [row for one in chosen for row in whole if row.invoice == one]
+                    found += len(rows)
+        assert found > 40
+        assert placements.ever_on(account, ["MR-2", "MR-9"]) == {"MR-2"}
+        assert placements.ever_on("LB999999998", ["MR-2"]) == frozenset()
