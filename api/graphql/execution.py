@@ -90,7 +90,7 @@ class Executor:
                 check_no_introspection(document)
             position, wait = wanted_position(document, request.variables, request.operation)
             positions = [value for value in (request.min_position, position) if value is not None]
-            if asks_for(document, COMPARING):
+            if asks_for(document, COMPARING, request.variables):
                 positions.append(self._models.highest())
             waits = [value for value in (request.wait_ms, wait) if value is not None]
             with self._models.session(

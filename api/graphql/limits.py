@@ -15,8 +15,10 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     IntValueNode,
+    NullValueNode,
     OperationDefinitionNode,
     StringValueNode,
+    ValueNode,
     VariableNode,
     Visitor,
     visit,
@@ -124,18 +126,38 @@ def check_no_introspection(document: DocumentNode) -> None:
     visit(document, Looking())
 
 
-#: Root fields that compare read models with each other: what some have seen, all must have seen (LED-049).
-COMPARING: Final = frozenset({"ledgerReconciliation"})
+#: Root fields whose answer rests on read models fed behind the log, and must hold what the inline ones hold, each with
+#: the arguments of which one must be given for that; none: always. `ledgerReconciliation` compares them (LED-049).
+COMPARING: Final[Mapping[str, frozenset[str]]] = {
+    "ledgerReconciliation": frozenset(),
+    "accountBalances": frozenset({"on", "asOf"}),
+}
 
 
-def asks_for(document: DocumentNode, fields: Collection[str]) -> bool:
-    """Whether a root field of one of these names is asked for."""
-    return any(
-        isinstance(selection, FieldNode) and selection.name.value in fields
-        for node in document.definitions
-        if isinstance(node, OperationDefinitionNode)
-        for selection in node.selection_set.selections
-    )
+def asks_for(document: DocumentNode, fields: Mapping[str, frozenset[str]], variables: Mapping[str, Any]) -> bool:
+    """Whether a root field of one of these names is asked for with one of its arguments."""
+    for node in document.definitions:
+        if not isinstance(node, OperationDefinitionNode):
+            continue
+        defaults = {one.variable.name.value for one in node.variable_definitions or () if one.default_value is not None}
+        empty = {name for name, value in variables.items() if value is None}
+        given = (defaults | variables.keys()) - empty
+        for selection in node.selection_set.selections:
+            wanted = fields.get(selection.name.value) if isinstance(selection, FieldNode) else None
+            if wanted is None:
+                continue
+            assert isinstance(selection, FieldNode)
+            named = {one.name.value for one in selection.arguments or () if _is_given(one.value, given)}
+            if not wanted or wanted & named:
+                return True
+    return False
+
+
+def _is_given(value: ValueNode, variables: Collection[str]) -> bool:
+    """Whether an argument has a value: it is no null, nor a variable without one."""
+    if isinstance(value, VariableNode):
+        return value.name.value in variables
+    return not isinstance(value, NullValueNode)
 
 
 def wanted_position(

@@ -268,3 +268,42 @@ def test_what_was_recorded_later_counts_on_the_day_it_is_effective(world: World)
     ):
         pair = {name: one for name, one in (("on", on), ("asOf", as_of)) if one is not None}
         assert balances(world, account, **pair)["unapplied"] == unapplied, pair
+
+
+@pytest.mark.rule("BAL-001", "PLT-071")
+def test_past_balances_wait_for_the_journal_and_present_ones_do_not(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy)
+    world.system.projector.catch_up()
+    generate(world, account)  # the journal has not heard of it yet
+    token = world.system.issuer.token("ann", world.roles, person="P-ANN")
+
+    def asked(arguments: str, declared: str = "", **variables: object) -> str:
+        field = f'accountBalances(account: "{account}", waitMs: 50{arguments})'
+        text = f"query Q{declared} {{ {field} {{ totalDue {{ amount }} }} }}"
+        answer = world.client.post(
+            "/v1/graphql", json={"query": text, "variables": variables}, headers={"Authorization": f"Bearer {token}"}
+        ).json()
+        if "errors" in answer:
+            return str(answer["errors"][0]["extensions"]["code"])
+        return str(answer["data"]["accountBalances"]["totalDue"]["amount"])
+
+    behind: list[tuple[str, str, dict[str, object]]] = [
+        (', on: "2024-12-20"', "", {}),
+        (", asOf: $at", "($at: DateTime)", {"at": "2024-12-21T00:00:00Z"}),
+        (", on: $on", '($on: Date = "2024-12-20")', {}),
+    ]
+    present = [
+        ("", "", {}),
+        (", on: null", "", {}),
+        (", on: $on", "($on: Date)", {"on": None}),
+        (", on: $on", "($on: Date)", {}),
+    ]
+    for arguments, declared, variables in behind:
+        assert asked(arguments, declared, **variables) == "PROJECTION_BEHIND", arguments
+    for arguments, declared, variables in present:
+        assert asked(arguments, declared, **variables) == "100.00", arguments
+    world.system.projector.catch_up()
+    for arguments, declared, variables in behind + present:
+        assert asked(arguments, declared, **variables) == "100.00", arguments
