@@ -6,7 +6,6 @@ direct ones); the rules are those of domain.payments, what follows on the accoun
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated
 
 from pydantic import Field
@@ -33,6 +32,7 @@ from domain.errors import Problem, refuse, refuse_if_any
 from domain.money import format_amount
 from domain.payments.classification import Category, Cause
 from domain.payments.consumption import Consumable, use_member_money
+from domain.payments.manual_allocation import Scope
 from domain.payments.payment import PAYMENT
 from domain.payments.reallocation import reallocate_members
 from domain.payments.unallocation import (
@@ -212,7 +212,7 @@ def reallocate_to_members(command: ReallocateMembers, unit: UnitOfWork) -> Outco
 
 
 def _unknown_members(unit: UnitOfWork, account: Account, command: ReallocateMembers) -> list[Problem]:
-    known = set(unit.port(Placements).members_on(account.number, dt.date.min, dt.date.max))
+    known = unit.port(Placements).ever_on(account.number, [part.member_record for part in command.targets])
     seen: set[str] = set()
     problems = []
     for index, part in enumerate(command.targets):
@@ -250,7 +250,8 @@ def allocate_overpayment(command: AllocateMemberOverpayment, unit: UnitOfWork) -
             member_overpayment=held,
         )
     order = configuration_of(unit, state).category_order
-    used = use_member_money(holdings, open_account(unit, state), category_order=order, limit=amount)
+    own = open_account(unit, state, within=Scope((), (command.member_record,)))
+    used = use_member_money(holdings, own, category_order=order, limit=amount)
     touched: set[str] = set()
     paid = 0
     for identifier, lines_of_members in used.by_record:

@@ -913,9 +913,8 @@ def use_overpayment(unit: UnitOfWork, account: Account, today: dt.date) -> dict[
     paid: dict[str, int] = {}
     if not holdings:
         return paid
-    used = use_member_money(
-        holdings, open_account(unit, account), category_order=configuration_of(unit, account).category_order
-    )
+    own = open_account(unit, account, within=Scope((), tuple(sorted({row.member or "" for row in holdings}))))
+    used = use_member_money(holdings, own, category_order=configuration_of(unit, account).category_order)
     for record, lines_of_members in used.by_record:
         state = unit.load(PAYMENT, record).state
         events = allocate_member_money(state, lines_of_members, cause=Cause.OVERPAYMENT, date=today)

@@ -17,7 +17,7 @@ from api.graphql.balances import (
     member_balances_of,
 )
 from api.graphql.context import Context
-from api.graphql.events import Event, stream_history
+from api.graphql.events import EffectiveFrom, EffectiveTo, Event, stream_history
 from api.graphql.guard import needs, read
 from api.graphql.invoices import Invoice, invoices_of, recent_invoices
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
@@ -223,9 +223,17 @@ class BillingAccount:
 
     @strawberry.field(description="What happened to it, in order; `asOf` limits it to what was recorded by then.")
     def history(
-        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        as_of: dt.datetime | None = None,
+        date_from: EffectiveFrom = None,
+        date_to: EffectiveTo = None,
     ) -> Connection[Event]:
-        return stream_history(info.context, [ACCOUNT.stream(str(self.number))], first, after, as_of)
+        return stream_history(
+            info.context, [ACCOUNT.stream(str(self.number))], first, after, as_of, date_from=date_from, date_to=date_to
+        )
 
     async def _state(self, context: Context) -> AccountState:
         loaded = await context.state_of(ACCOUNT, str(self.number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -11,6 +11,7 @@ from api.graphql.context import Context
 from api.graphql.paging import After, Connection, First, check_page, connection, cursor_of, fingerprint_of
 from api.graphql.personal import TELLS
 from api.graphql.scalars import Payload, Position
+from domain.errors import refuse
 
 
 @strawberry.type(description="A stored event.")
@@ -38,6 +39,14 @@ def event_of(row: dict[str, Any]) -> Event:
     return Event(**{**row, "payload": Payload(row["payload"])})
 
 
+EffectiveFrom = Annotated[
+    dt.date | None, strawberry.argument(description="Only events effective on this day or later.")
+]
+EffectiveTo = Annotated[
+    dt.date | None, strawberry.argument(description="Only events effective on this day or earlier.")
+]
+
+
 def stream_history(
     context: Context,
     streams: list[str],
@@ -45,13 +54,26 @@ def stream_history(
     after: After,
     as_of: dt.datetime | None,
     about: str | None = None,
+    *,
+    date_from: dt.date | None = None,
+    date_to: dt.date | None = None,
 ) -> Connection[Event]:
     """A page of the events of streams in log order, up to and including a recorded instant (PLT-028); with `about` only
-    those whose payload has this text as its `name` or `calendar`."""
-    fingerprint = fingerprint_of("history", sorted(streams), {"as_of": as_of, "about": about})
+    those whose payload has this text as its `name` or `calendar`, with dates only those effective on these days, both
+    included. Raises DATE_RANGE_INVALID."""
+    if date_from is not None and date_to is not None and date_from > date_to:
+        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/dateFrom")
+    chosen = {"as_of": as_of, "about": about, "date_from": date_from, "date_to": date_to}
+    fingerprint = fingerprint_of("history", sorted(streams), chosen)
     found = check_page(first, after, fingerprint, 2)
     rows = context.history.page(
-        streams, as_of=as_of, after=(found[0], found[1]) if found else None, limit=first + 1, about=about
+        streams,
+        as_of=as_of,
+        after=(found[0], found[1]) if found else None,
+        limit=first + 1,
+        about=about,
+        date_from=date_from,
+        date_to=date_to,
     )
     nodes = [event_of(row) for row, _ in rows[:first]]
     cursors = [cursor_of(fingerprint, place) for _, place in rows[:first]]

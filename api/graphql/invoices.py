@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import strawberry
 
 from api.graphql.context import Context
-from api.graphql.events import Event, stream_history
+from api.graphql.events import EffectiveFrom, EffectiveTo, Event, stream_history
 from api.graphql.guard import needs, read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.personal import of_member
@@ -395,9 +395,17 @@ class Invoice:
 
     @strawberry.field(description="What happened to it, in order; `asOf` limits it to what was recorded by then.")
     def history(
-        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        as_of: dt.datetime | None = None,
+        date_from: EffectiveFrom = None,
+        date_to: EffectiveTo = None,
     ) -> Connection[Event]:
-        return stream_history(info.context, [INVOICE.stream(str(self.number))], first, after, as_of)
+        return stream_history(
+            info.context, [INVOICE.stream(str(self.number))], first, after, as_of, date_from=date_from, date_to=date_to
+        )
 
     async def _state(self, context: Context) -> InvoiceState:
         loaded = await context.state_of(INVOICE, str(self.number))

@@ -11,7 +11,7 @@ import strawberry
 
 from api.graphql.cascades import Cascade, cascades_of
 from api.graphql.context import Context
-from api.graphql.events import Event, event_of, stream_history
+from api.graphql.events import EffectiveFrom, EffectiveTo, Event, event_of, stream_history
 from api.graphql.guard import needs, read
 from api.graphql.member_types import (
     AnybItem,
@@ -172,11 +172,25 @@ class MemberRecord:
         " accounts outside the caller's scope bill it: the events name them."
     )
     async def history(
-        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        as_of: dt.datetime | None = None,
+        date_from: EffectiveFrom = None,
+        date_to: EffectiveTo = None,
     ) -> Connection[Event]:
         placed = placement_history(await self._state(info.context))
         require_all_visible(info.context, (one.account for one in placed))
-        return stream_history(info.context, [MEMBER_RECORD.stream(str(self.number))], first, after, as_of)
+        return stream_history(
+            info.context,
+            [MEMBER_RECORD.stream(str(self.number))],
+            first,
+            after,
+            as_of,
+            date_from=date_from,
+            date_to=date_to,
+        )
 
     async def _state(self, context: Context) -> RecordState:
         loaded = await context.state_of(MEMBER_RECORD, str(self.number))

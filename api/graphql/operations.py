@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import strawberry
 
 from api.graphql.context import Context
-from api.graphql.events import Event, stream_history
+from api.graphql.events import EffectiveFrom, EffectiveTo, Event, stream_history
 from api.graphql.guard import read
 from api.graphql.paging import (
     DEFAULT_PAGE,
@@ -113,8 +113,10 @@ class OperationQueries:
         first: First = DEFAULT_PAGE,
         after: After = None,
         as_of: dt.datetime | None = None,
+        date_from: EffectiveFrom = None,
+        date_to: EffectiveTo = None,
     ) -> Connection[Event]:
-        return stream_history(info.context, [stream], first, after, as_of)
+        return stream_history(info.context, [stream], first, after, as_of, date_from=date_from, date_to=date_to)
 
     @read(
         "audit.view",

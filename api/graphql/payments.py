@@ -13,7 +13,7 @@ from typing import Any
 import strawberry
 
 from api.graphql.context import Context
-from api.graphql.events import Event, stream_history
+from api.graphql.events import EffectiveFrom, EffectiveTo, Event, stream_history
 from api.graphql.guard import read
 from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
 from api.graphql.scalars import Money, Position, money
@@ -208,10 +208,18 @@ class PaymentRecord:
         " of the payment lie outside the caller's scope: the events name them."
     )
     async def history(
-        self, info: strawberry.Info, first: First = DEFAULT_PAGE, after: After = None, as_of: dt.datetime | None = None
+        self,
+        info: strawberry.Info,
+        first: First = DEFAULT_PAGE,
+        after: After = None,
+        as_of: dt.datetime | None = None,
+        date_from: EffectiveFrom = None,
+        date_to: EffectiveTo = None,
     ) -> Connection[Event]:
         require_all_visible(info.context, [part["account"] for part in await _parts_of(info.context, self.payment)])
-        return stream_history(info.context, [PAYMENT.stream(str(self.record))], first, after, as_of)
+        return stream_history(
+            info.context, [PAYMENT.stream(str(self.record))], first, after, as_of, date_from=date_from, date_to=date_to
+        )
 
     async def _state(self, context: Context) -> RecordState:
         loaded = await context.state_of(PAYMENT, str(self.record))

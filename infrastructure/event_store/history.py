@@ -46,21 +46,27 @@ class EventHistory:
         after: tuple[str, str] | None = None,
         limit: int,
         about: str | None = None,
+        date_from: dt.date | None = None,
+        date_to: dt.date | None = None,
     ) -> list[tuple[Row, tuple[str, str]]]:
         """Events of the streams behind a place, in log order, each with its own place.
 
         `as_of` includes what was recorded at that very instant (PLT-028); `about` keeps the events whose payload has
-        this text as its `name` or `calendar`.
+        this text as its `name` or `calendar`, the dates those effective on these days, both included.
         """
         rows = self._fetch(
             f"select {_COLUMNS}, event.transaction::text as transaction from event where stream = any(%(streams)s)"
             f" and {_KNOWN_BY} and (%(about)s::text is null or"
             " coalesce(payload ->> 'name', payload ->> 'calendar') = %(about)s)"
+            " and (%(date_from)s::date is null or effective_date >= %(date_from)s)"
+            " and (%(date_to)s::date is null or effective_date <= %(date_to)s)"
             " and (event.transaction, event.position) > (%(transaction)s::xid8, %(position)s::bigint)"
             " order by event.transaction, event.position limit %(limit)s",
             streams=list(streams),
             as_of=as_of,
             about=about,
+            date_from=date_from,
+            date_to=date_to,
             transaction=after[0] if after else "0",
             position=after[1] if after else "0",
             limit=limit,

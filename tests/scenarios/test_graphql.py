@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.billing import amend
 from tests.scenarios.conftest import World
 
 _ACCOUNT = """
@@ -258,3 +259,45 @@ def test_a_sponsor_sees_its_own_accounts_only(world: World) -> None:
     assert codes('{ billingAccount(number: "LB999999998") { number } }') == {"BILLING_ACCOUNT_NOT_FOUND"}
     assert codes("{ billingAccounts { nodes { number } } }") == {"FORBIDDEN"}
     assert codes('{ billingAccounts(owner: "C-1") { nodes { number } } }') == set()
+
+
+@pytest.mark.rule("PLT-028")
+def test_a_history_is_limited_by_what_was_recorded_and_by_what_is_effective(world: World) -> None:
+    world.on("2024-12-20")
+    _, policy = world.group()
+    world.member(policy)
+    world.on("2025-02-10")
+    amend(world, "MR-1", "2025-01-16", ("LIFE", "2400.00"))
+    amend(world, "MR-1", "2025-03-01", ("LIFE", "3600.00"))
+    text = """query ($asOf: DateTime, $from: Date, $to: Date) {
+      memberRecord(number: "MR-1") { history(asOf: $asOf, dateFrom: $from, dateTo: $to) { nodes { eventId } } }
+      events(stream: "member:MR-1", asOf: $asOf, dateFrom: $from, dateTo: $to) { nodes {
+        eventId effectiveDate recordedAt } } }"""
+    roles = ("AUD",)
+    everything = world.query(text, roles=roles)["events"]["nodes"]
+    early, late = "2025-01-01T00:00:00Z", "2025-02-10T12:00:01Z"
+    pairs = [
+        (early, None, None),
+        (None, "2025-01-16", None),
+        (None, None, "2025-01-31"),
+        (late, "2025-01-16", "2025-02-28"),
+    ]
+    for as_of, first, last in pairs:
+        found = world.query(text, roles=roles, asOf=as_of, **{"from": first, "to": last})
+        wanted = [
+            one["eventId"]
+            for one in everything
+            if (as_of is None or one["recordedAt"] <= as_of)
+            and (first is None or one["effectiveDate"] >= first)
+            and (last is None or one["effectiveDate"] <= last)
+        ]
+        assert 0 < len(wanted) < len(everything)
+        assert [one["eventId"] for one in found["events"]["nodes"]] == wanted
+        assert [one["eventId"] for one in found["memberRecord"]["history"]["nodes"]] == wanted
+    token = world.system.issuer.token("ann", roles, person="P-ANN")
+    answer = world.client.post(
+        "/v1/graphql",
+        json={"query": text, "variables": {"from": "2025-02-01", "to": "2025-01-01"}},
+        headers={"Authorization": f"Bearer {token}"},
+    ).json()
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {"DATE_RANGE_INVALID"}
