@@ -150,6 +150,7 @@ def balances_as_of(
     """
     account = row["account"]
     day = on or context.today(row["time_zone"])
+    known = min(as_of or context.session.as_of, context.session.as_of)
     found = controls_as_of(context.reads, account, BALANCE_CODES, day, as_of, row["time_zone"])
     by_invoice: dict[str | None, dict[str, int]] = {}
     paid: dict[str | None, int] = {}
@@ -170,10 +171,10 @@ def balances_as_of(
         "total_billed": said["due_and_unpaid"] + total_paid,
         "written_off": 0,
         "anyb": context.history.last_totals(members, MemberAnybChanged, account, end_of_day, as_of),
-        "changed_at": max((one["recorded_at"] for one in found), default=as_of or context.session.as_of),
+        "changed_at": max((one["recorded_at"] for one in found), default=known),
         "position": max((one["position"] for one in found), default=0),
     }
-    answer = _balances(context, row, figures, day, as_of or context.session.as_of)
+    answer = _balances(context, row, figures, day, known)
     answer.past_invoices = [
         _position(
             invoice,
