@@ -307,3 +307,112 @@ def test_past_balances_wait_for_the_journal_and_present_ones_do_not(world: World
     world.system.projector.catch_up()
     for arguments, declared, variables in behind + present:
         assert asked(arguments, declared, **variables) == "100.00", arguments
+
+
+@pytest.mark.rule("BAL-004", "BAL-057", "INV-002")
+def test_items_of_a_discarded_invoice_count_in_no_balance_until_they_are_billed_again(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy)
+    generate(world, account)
+    amend(world, "MR-1", "2025-01-01", ("LIFE", "1320.00"))
+
+    def found() -> tuple[str, str, str]:
+        now = balances(world, account)
+        return now["totalDue"], now["totalBilled"], now["anyb"]
+
+    assert found() == ("100.00", "100.00", "10.00")
+    second = generate(world, account)  # February, and what January now costs more
+    assert found() == ("220.00", "220.00", "0.00")
+    discard(world, second)
+    # What January now costs more is unbilled again; February is not invoiced, and its charges wait for their invoice.
+    assert found() == ("100.00", "100.00", "10.00")
+    generate(world, account)
+    assert found() == ("220.00", "220.00", "0.00")
+
+
+@pytest.mark.rule("BAL-010", "BAL-019")
+def test_only_money_in_force_counts(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    world.member(policy)
+    invoice = generate(world, account)
+    paid = [
+        pay_invoice(world, account, invoice, amount, number)["record"]
+        for number, amount in (("1", "10.00"), ("2", "20.00"), ("3", "40.00"))
+    ]
+
+    def found() -> tuple[str, str]:
+        now = balances(world, account)
+        return now["totalPaid"], now["totalDue"]
+
+    assert found() == ("70.00", "30.00")
+    world.do("DeclinePayment", roles=("ARM",), payment=paid[0], reason="INSUFFICIENT_FUNDS")
+    assert found() == ("60.00", "40.00")
+    world.do("ReversePayment", roles=("ARM",), payment=paid[1], reason="ENTRY_ERROR")
+    assert found() == ("40.00", "60.00")
+    world.do("SuspendPayment", roles=("ARM",), payment=paid[2], reason="MISDIRECTED")
+    assert found() == ("0.00", "100.00")
+
+
+@pytest.mark.rule("BAL-023", "BAL-024")
+def test_figures_change_with_the_event_and_for_its_member_alone(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    for member in ("MR-1", "MR-2"):
+        world.member(policy, member)
+    generate(world, account)
+    world.system.projector.catch_up()
+    text = """query ($account: String!, $sponsor: String!) {
+      accountBalances(account: $account) { anyb { amount } totalDue { amount } }
+      memberBalances(account: $account) { nodes { memberRecord anyb { amount } dueAndUnpaid { amount } } }
+      consolidatedBilling(customer: $sponsor) { balances { anyb { amount } dueAndUnpaid { amount } } } }"""
+    token = world.system.issuer.token("ann", world.roles, person="P-ANN")
+
+    def seen() -> tuple[list[str], list[list[str]]]:
+        """Without waiting for any read model: the account's and the organisation's figures, and each member's."""
+        answer = world.client.post(
+            "/v1/graphql",
+            json={"query": text, "variables": {"account": account, "sponsor": "C-1"}},
+            headers={"Authorization": f"Bearer {token}"},
+        ).json()["data"]
+        own, [above] = plain(answer["accountBalances"]), plain(answer["consolidatedBilling"]["balances"])
+        assert [above["anyb"], above["dueAndUnpaid"]] == [own["anyb"], own["totalDue"]]
+        members = plain(answer["memberBalances"]["nodes"])
+        return [own["anyb"], own["totalDue"]], [[one["anyb"], one["dueAndUnpaid"]] for one in members]
+
+    assert seen() == (["0.00", "200.00"], [["0.00", "100.00"], ["0.00", "100.00"]])
+    amend(world, "MR-2", "2025-01-01", ("LIFE", "2400.00"))
+    assert seen() == (["100.00", "200.00"], [["0.00", "100.00"], ["100.00", "100.00"]])
+    pay(world, account, "200.00", "1")
+    assert seen() == (["100.00", "0.00"], [["0.00", "0.00"], ["100.00", "0.00"]])
+    generate(world, account)
+    assert seen() == (["0.00", "400.00"], [["0.00", "100.00"], ["0.00", "300.00"]])
+
+
+@pytest.mark.rule("BAL-026")
+def test_several_policies_on_an_account_share_its_balance_and_have_each_their_paid_to_date(world: World) -> None:
+    world.on("2024-12-20")
+    account, policy = world.group()
+    other = world.policy("C-1", "MP-2")
+    world.setup(other, account)
+    world.member(policy)
+    world.member(other, "MR-2", annual="2400.00")
+    invoice = generate(world, account)
+    text = """query ($account: String!, $sponsor: String!) {
+      consolidatedBilling(customer: $sponsor) {
+        accounts { number balances { accountBalance { amount } anyb { amount } calculatedAt } }
+        balances { currency dueAndUnpaid { amount } accountBalance { amount } anyb { amount } calculatedAt } }
+      accountPaidToDate(account: $account) { masterPolicy paidToDate } }"""
+    pay_invoice(world, account, invoice, "300.00", "1")
+    generate(world, account)
+    found = plain(world.query(text, account=account, sponsor="C-1"))
+    [shown] = found["consolidatedBilling"]["accounts"]
+    [total] = found["consolidatedBilling"]["balances"]
+    assert (shown["number"], shown["balances"]["accountBalance"]) == (account, "300.00")
+    assert (total["currency"], total["dueAndUnpaid"], total["accountBalance"]) == ("USD", "300.00", "300.00")
+    assert total["calculatedAt"] == shown["balances"]["calculatedAt"]
+    assert {one["masterPolicy"]: one["paidToDate"] for one in found["accountPaidToDate"]} == {
+        policy: "2025-02-01",
+        other: "2025-02-01",
+    }
