@@ -253,6 +253,8 @@ _ITEM_SOURCE = (
 #: The lines of one invoice, read once whatever the planner thinks of a freshly written one: `offset 0` keeps it from
 #: reading them anew for each term.
 _LINES_OF_INVOICE = "(select * from {item} where invoice = %(invoice)s offset 0)"
+#: Those of some members, found by the member, also while the planner does not know yet how many an invoice has.
+_LINES_OF_MEMBERS = "(select * from {item} where member = any(%(members)s) offset 0)"
 #: PAY-040.
 _ITEM_ORDER = (
     " order by v.due_date, v.period_start, v.invoice, t.billing_start, t.modal_start,"
@@ -332,7 +334,7 @@ class ItemQueries(_Queries):
         found = []
         if members:
             found += self._items(
-                f"select {_ITEM} from (select * from {{item}} where member = any(%(members)s) offset 0) i"
+                f"select {_ITEM} from {_LINES_OF_MEMBERS} i"
                 " join {invoice} v on v.invoice = i.invoice join {term} t on t.invoice = i.invoice and t.term = i.term"
                 " where v.account = %(account)s and v.live and i.billed > 0 and v.invoice <> all(%(invoices)s)"
                 " and (i.billed > i.paid + i.offset_amount + i.written_off + i.held or v.invoice = any(%(named)s))"
@@ -366,9 +368,9 @@ class ItemQueries(_Queries):
 
     def items_of_keys(self, account: str, members: Sequence[str]) -> list[ItemRow]:
         sql = (
-            f"select {_ITEM} from {{item}} i join {{invoice}} v on v.invoice = i.invoice join {{term}} t"
-            " on t.invoice = i.invoice and t.term = i.term where i.member = any(%(members)s)"
-            " and v.account = %(account)s and v.live and i.billed <> 0 order by v.position desc, i.line desc"
+            f"select {_ITEM} from {_LINES_OF_MEMBERS} i join {{invoice}} v on v.invoice = i.invoice"
+            " join {term} t on t.invoice = i.invoice and t.term = i.term"
+            " where v.account = %(account)s and v.live and i.billed <> 0 order by v.position desc, i.line desc"
         )
         return self._items(sql, {"account": account, "members": list(members)})
 
@@ -386,9 +388,9 @@ class ItemQueries(_Queries):
         sql = (
             "select i.member, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_root, t.modality,"
             " t.modal_start, min(t.billing_start), sum(i.amount) filter (where t.part = 'CHARGE'),"
-            " sum(i.amount) filter (where t.part = 'WAIVER') from {item} i join {invoice} v on v.invoice = i.invoice"
-            " join {term} t on t.invoice = i.invoice and t.term = i.term where i.member = any(%(members)s)"
-            " and v.account = %(account)s and v.live and t.modal_end > %(since)s"
+            f" sum(i.amount) filter (where t.part = 'WAIVER') from {_LINES_OF_MEMBERS} i"
+            " join {invoice} v on v.invoice = i.invoice join {term} t on t.invoice = i.invoice and t.term = i.term"
+            " where v.account = %(account)s and v.live and t.modal_end > %(since)s"
             " group by i.member, t.coverage, t.plan, t.coverage_class, t.tier, t.sub_group, t.sequence_root,"
             " t.modality, t.modal_start order by 1, 2, 3, 4, 5, 6, 7, 8, 9"
         )

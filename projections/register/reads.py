@@ -102,7 +102,9 @@ _LISTED_MEMBERS: Final = """
      union select account, member from {member_anyb} where account = %(account)s) as listed
     join {account} as account on account.account = listed.account
 """
-# `offset 0`: lines are found by the member, also while the planner does not know yet how many an invoice has.
+#: A member's lines. `offset 0`: they are found by the member, also while the planner does not know yet how many an
+#: invoice has.
+_LINES_OF_MEMBER: Final = "(select * from {item} where member = %(member)s offset 0)"
 _LISTED_MEMBER: Final = " where (%(member)s::text is null or listed.member = %(member)s)"
 MEMBER_BALANCES: Final = Listing(
     "member balances",
@@ -381,7 +383,7 @@ def items_of_same_charge(reads: Reads, account: str, invoice: str, line: int) ->
         _ITEM
         + """
           from {item} as own join {term} as terms on terms.invoice = own.invoice and terms.term = own.term
-          join {item} as i on i.member = own.member
+          join lateral (select * from {item} where member = own.member offset 0) as i on true
           join {invoice} as v on v.invoice = i.invoice and v.live and v.account = %(account)s
           join {term} as t on t.invoice = i.invoice and t.term = i.term and t.coverage = terms.coverage
                and t.plan = terms.plan and t.coverage_class = terms.coverage_class and t.tier = terms.tier
@@ -592,9 +594,9 @@ def locked_members(reads: Reads, master_policy: str | None, account: str | None,
 def invoices_by_charge(reads: Reads, account: str, member: str) -> dict[tuple[str, str, dt.date], list[str]]:
     """The live invoices of an account that bill a member, by coverage, sequence and modal period."""
     rows = reads.fetch(
-        "select distinct t.coverage, t.sequence_root, t.modal_start, i.invoice from {item} as i"
+        f"select distinct t.coverage, t.sequence_root, t.modal_start, i.invoice from {_LINES_OF_MEMBER} as i"
         " join {invoice} as v on v.invoice = i.invoice and v.live and v.account = %(account)s"
-        " join {term} as t on t.invoice = i.invoice and t.term = i.term where i.member = %(member)s order by i.invoice",
+        " join {term} as t on t.invoice = i.invoice and t.term = i.term order by i.invoice",
         {"account": account, "member": member},
     )
     found: dict[tuple[str, str, dt.date], list[str]] = {}
@@ -622,9 +624,10 @@ def lines_of_member(reads: Reads, member: str, accounts: Sequence[str]) -> list[
     return reads.fetch(
         """
         select i.invoice, i.line, i.billed, v.account, v.issue_date, v.due_date, v.live, t.billing_start, t.billing_end
-          from {item} as i join {invoice} as v on v.invoice = i.invoice
+          from (select * from {item} where member = %(member)s offset 0) as i
+          join {invoice} as v on v.invoice = i.invoice
           join {term} as t on t.invoice = i.invoice and t.term = i.term
-         where i.member = %(member)s and v.account = any(%(accounts)s) and i.billed <> 0
+         where v.account = any(%(accounts)s) and i.billed <> 0
          order by v.position, i.line
         """,
         {"member": member, "accounts": list(accounts)},
