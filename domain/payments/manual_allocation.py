@@ -54,6 +54,7 @@ def scope_of_targets(targets: Sequence[Target], remainder: Remainder | None, mem
     """The items on which targets can be served as if all of the account were known; None: it takes all of it.
 
     `member`: whose money it is, if it serves one member only (PAY-063). Refusals may tell more than these items show.
+    Nor do the items of a scope serve an account with active write-offs: one speaks of all of its invoice (PAY-068).
     """
     if any(target.kind is TargetKind.MASTER_POLICY for target in targets):
         return None
