@@ -87,11 +87,11 @@ class AccountBalances:
             rows = await context.batched(
                 "dues", lambda accounts: dues_of_accounts(context.reads, accounts), self.account
             )
-            invoices = [_position(row, row) for row in rows or ()]
+            invoices = [invoice_position(row, row) for row in rows or ()]
         return due_figures(invoices, self.as_of_effective, self.overpayment)
 
 
-def _position(invoice: Mapping[str, Any], due: Mapping[str, Any]) -> InvoicePosition:
+def invoice_position(invoice: Mapping[str, Any], due: Mapping[str, Any]) -> InvoicePosition:
     """An invoice with what is due on it. decision: all that remains is due at least, as FULL has it (BAL-031)."""
     remaining = due["remaining_due"]
     return InvoicePosition(
@@ -176,7 +176,7 @@ def balances_as_of(
     }
     answer = _balances(context, row, figures, day, known)
     answer.past_invoices = [
-        _position(
+        invoice_position(
             invoice,
             {**controlled_figures(by_invoice[invoice["invoice"]]), "paid": paid.get(invoice["invoice"], 0)},
         )

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import strawberry
 
 from api.graphql.accounts import require_account
+from api.graphql.balances import invoice_position
 from api.graphql.context import Context
 from api.graphql.guard import read
 from api.graphql.scalars import Money, Position, money
@@ -163,17 +164,6 @@ def _balances(
 
 
 def _position(parts: list[dict[str, Any]]) -> InvoicePosition:
-    """The product's part of an invoice. Whatever remains is due at least: FULL is the only mode (BAL-031)."""
-    invoice = parts[0]
-    remaining = sum(part["remaining_due"] for part in parts)
-    return InvoicePosition(
-        number=invoice["invoice"],
-        period_start=invoice["period_start"],
-        issue_position=invoice["position"],
-        due_date=invoice["due_date"],
-        remaining_due=remaining,
-        remaining_due_at_issue=remaining,
-        minimum_current=remaining,
-        open_credit=sum(part["open_credit"] for part in parts),
-        paid=sum(part["paid"] for part in parts),
-    )
+    """The product's part of an invoice, of its parts by amount type."""
+    names = ("remaining_due", "open_credit", "paid")
+    return invoice_position(parts[0], {name: sum(part[name] for part in parts) for name in names})
