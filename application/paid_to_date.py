@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from application.invoices import PricedMember, members_of
 from application.parameters import account_keys, parameters_in_force
@@ -61,15 +61,23 @@ class Reckoned:
     segments: tuple[RateSegment, ...]
 
 
+class _Basis(NamedTuple):
+    """What rates depend on beside the events of members: a change of any of it makes them be worked out anew."""
+
+    terms: AccountTerms
+    last_invoiced: dt.date | None
+    policy_expiration: dt.date | None
+    multiple_sequences: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Rates:
     """What the days of a policy cost on an account: the segments and their first day, if there are any.
 
-    They follow from the members of the policy, as no event of theirs by a transaction before `horizon` is missing in
-    them, and from `basis`: the account's terms, the last invoiced day, and what of the policy itself counts.
+    No event of a member of the policy by a transaction before `horizon` is missing in them.
     """
 
-    basis: tuple[AccountTerms, dt.date | None, dt.date | None, bool]
+    basis: _Basis
     horizon: int
     segments: tuple[RateSegment, ...]
     start: dt.date | None
@@ -154,8 +162,7 @@ def _of_group(unit: UnitOfWork, account: Account, master_policy: str, memory: Ra
 def _rates(unit: UnitOfWork, account: Account, master_policy: str, last: dt.date | None, memory: RateMemory) -> _Rates:
     """What the days of the policy cost on the account, remembered or worked out."""
     policy = unit.load(MASTER_POLICY, master_policy).state
-    terms = account_terms(unit, account)
-    basis = (terms, last, policy.expiration_date, policy.terms.multiple_premium_sequences)
+    basis = _Basis(account_terms(unit, account), last, policy.expiration_date, policy.terms.multiple_premium_sequences)
     changes = unit.port(MemberChanges)
     horizon = changes.horizon()
     known = memory.get(account.number, master_policy)
@@ -173,17 +180,20 @@ def _worked_out(
     unit: UnitOfWork,
     account: str,
     master_policy: str,
-    basis: tuple[AccountTerms, dt.date | None, dt.date | None, bool],
+    basis: _Basis,
     horizon: int,
 ) -> _Rates:
-    terms, last, *_ = basis
     per_member: list[list[RateSegment]] = []
     for portion in members_of(unit, unit.port(Placements).members_on(account, dt.date.min, OPEN_END)):
         for one in portion:
-            if one.record.master_policy == master_policy and (segments := member_segments(one.timeline, terms, last)):
+            if one.record.master_policy == master_policy and (segments := _segments(one, basis)):
                 per_member.append(segments)
     start = min((segments[0].start for segments in per_member), default=None)
     return _Rates(basis, horizon, tuple(unit_segments(per_member)), start)
+
+
+def _segments(member: PricedMember, basis: _Basis) -> list[RateSegment]:
+    return member_segments(member.timeline, basis.terms, basis.last_invoiced)
 
 
 def _last_day(rows: Sequence[PaidInvoiceRow]) -> dt.date | None:

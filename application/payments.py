@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
@@ -845,15 +846,16 @@ def _to_targets(
 
     What is wrong with them is told from all of it: a refusal may speak of what else is due.
     """
-    within = scope_of_targets(targets, remainder, member)
-    for part in (within, None) if within is not None else (None,):
-        facts = _target_facts(unit, account, targets, within=part)
-        try:
-            return distribute_to_targets(amount, targets, remainder, facts, source=source, member=member)
-        except Refusal:
-            if part is None:
-                raise
-    raise AssertionError("the whole account was tried last")
+
+    def served(within: Scope | None) -> Distribution:
+        facts = _target_facts(unit, account, targets, within=within)
+        return distribute_to_targets(amount, targets, remainder, facts, source=source, member=member)
+
+    concerned = scope_of_targets(targets, remainder, member)
+    if concerned is not None:
+        with suppress(Refusal):
+            return served(concerned)
+    return served(None)
 
 
 def account_named(unit: UnitOfWork, named: str, pointer: str = "/account") -> Loaded[Account]:

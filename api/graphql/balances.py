@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import strawberry
@@ -27,15 +27,12 @@ from domain.balances.balances import (
     member_balance,
 )
 from domain.errors import refuse
-from domain.ledger.reports import BALANCE_CODES, controlled_figures
+from domain.ledger.past_balances import BALANCE_CODES, ControlBalance, past_balances
 from domain.members.events import MemberAnybChanged
 from domain.members.record import MEMBER_RECORD
 from domain.payments.classification import AccountKind, account_kind
 from projections.ledger.reads import controls_as_of
 from projections.register.reads import account_rows, dues_of_accounts, invoices_named, members_ever_on
-
-_RECEIVABLE: Final = "1100"
-_BUCKETS: Final = ("unapplied", "member_unapplied", "member_overpayment")
 
 
 @strawberry.type(description="What an account owes and has (BAL-013 to BAL-018, BAL-031 to BAL-036).")
@@ -152,35 +149,26 @@ def balances_as_of(
     day = on or context.today(row["time_zone"])
     known = min(as_of or context.session.as_of, context.session.as_of)
     found = controls_as_of(context.reads, account, BALANCE_CODES, day, as_of, row["time_zone"])
-    by_invoice: dict[str | None, dict[str, int]] = {}
-    paid: dict[str | None, int] = {}
-    for one in found:
-        by_invoice.setdefault(one["invoice"], {})[one["code"]] = one["balance"]
-        if one["code"] == _RECEIVABLE:
-            paid[one["invoice"]] = one["paid"]
-    totals: dict[str, int] = {}
-    for one in found:
-        totals[one["code"]] = totals.get(one["code"], 0) + one["balance"]
-    said = controlled_figures(totals)
-    total_paid = sum(paid.values())
+    past = past_balances(ControlBalance(one["invoice"], one["code"], one["balance"], one["paid"]) for one in found)
     end_of_day = dt.datetime.combine(day, dt.time(), ZoneInfo(row["time_zone"])) + dt.timedelta(days=1)
     members = [MEMBER_RECORD.stream(member) for member in members_ever_on(context.reads, account)]
     figures = {
-        **{name: said[name] for name in ("remaining_due", "open_credit", *_BUCKETS)},
-        "total_paid": total_paid,
-        "total_billed": said["due_and_unpaid"] + total_paid,
-        "written_off": 0,
+        "remaining_due": past.remaining_due,
+        "open_credit": past.open_credit,
+        "total_billed": past.total_billed,
+        "total_paid": past.total_paid,
+        "written_off": past.written_off,
+        "unapplied": past.buckets.unapplied,
+        "member_unapplied": past.buckets.member_unapplied,
+        "member_overpayment": past.buckets.member_overpayment,
         "anyb": context.history.last_totals(members, MemberAnybChanged, account, end_of_day, as_of),
         "changed_at": max((one["recorded_at"] for one in found), default=known),
         "position": max((one["position"] for one in found), default=0),
     }
     answer = _balances(context, row, figures, day, known)
     answer.past_invoices = [
-        invoice_position(
-            invoice,
-            {**controlled_figures(by_invoice[invoice["invoice"]]), "paid": paid.get(invoice["invoice"], 0)},
-        )
-        for invoice in invoices_named(context.reads, [invoice for invoice in by_invoice if invoice is not None])
+        invoice_position(invoice, past.invoices[invoice["invoice"]]._asdict())
+        for invoice in invoices_named(context.reads, list(past.invoices))
     ]
     return answer
 
@@ -189,7 +177,7 @@ def _balances(
     context: Context, row: Mapping[str, Any], figures: Mapping[str, Any], on: dt.date, as_of: dt.datetime
 ) -> AccountBalances:
     account, currency = row["account"], row["currency"]
-    buckets = Buckets(*(figures[name] for name in _BUCKETS))
+    buckets = Buckets(figures["unapplied"], figures["member_unapplied"], figures["member_overpayment"])
     wrong = contradictions(
         remaining_due=figures["remaining_due"],
         open_credit=figures["open_credit"],

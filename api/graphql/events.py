@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import strawberry
 
 from api.graphql.context import Context
-from api.graphql.paging import After, Connection, First, check_page, connection, cursor_of, fingerprint_of
+from api.graphql.paging import After, Connection, First, check_page, check_range, connection, cursor_of, fingerprint_of
 from api.graphql.personal import TELLS
 from api.graphql.scalars import Payload, Position
-from domain.errors import refuse
 
 
 @strawberry.type(description="A stored event.")
@@ -61,8 +60,7 @@ def stream_history(
     """A page of the events of streams in log order, up to and including a recorded instant (PLT-028); with `about` only
     those whose payload has this text as its `name` or `calendar`, with dates only those effective on these days, both
     included. Raises DATE_RANGE_INVALID."""
-    if date_from is not None and date_to is not None and date_from > date_to:
-        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/dateFrom")
+    check_range(date_from, date_to)
     chosen = {"as_of": as_of, "about": about, "date_from": date_from, "date_to": date_to}
     fingerprint = fingerprint_of("history", sorted(streams), chosen)
     found = check_page(first, after, fingerprint, 2)

@@ -11,7 +11,7 @@ import strawberry
 from api.graphql.context import Context
 from api.graphql.events import EffectiveFrom, EffectiveTo, Event, stream_history
 from api.graphql.guard import needs, read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, check_range, page
 from api.graphql.personal import of_member
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
@@ -507,7 +507,7 @@ def invoice_of(row: dict[str, Any]) -> Invoice:
     currency = row["currency"]
     # A discarded invoice asks for nothing any more; what it asked for is in its statement.
     due, credit = (row["remaining_due"], row["open_credit"]) if row["live"] else (0, 0)
-    offset = row["positive_billed"] - row["paid"] - row["written_off"] - row["remaining_due"] if row["live"] else 0
+    offset = row["offset_amount"] if row["live"] else 0
     collectible = row["collectible_due"] if row["live"] else 0
     return Invoice(
         number=strawberry.ID(row["invoice"]),
@@ -555,8 +555,7 @@ def invoices_of(
     """
     if status is not None and status not in RuntimeStatus.__members__:
         raise refuse("REQUEST_INVALID", f"one of {', '.join(RuntimeStatus)}", pointer="/status")
-    if period_from is not None and period_to is not None and period_from > period_to:
-        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/periodFrom")
+    check_range(period_from, period_to, "/periodFrom")
     if newest_first is None:
         row = reads.account_rows(context.reads, [account]).get(account)
         newest_first = row is not None and row["bill_type"] not in {None, *_OLDEST_FIRST}

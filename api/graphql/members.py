@@ -25,7 +25,7 @@ from api.graphql.member_types import (
     modal_premium_of,
     transaction_of,
 )
-from api.graphql.paging import DEFAULT_PAGE, LARGEST_PAGE, After, Connection, First, page, page_of
+from api.graphql.paging import DEFAULT_PAGE, LARGEST_PAGE, After, Connection, First, check_range, page, page_of
 from api.graphql.reading import reading
 from api.graphql.scalars import Money, Position, money
 from api.graphql.sight import require_all_visible, visible_accounts
@@ -388,8 +388,7 @@ def explain_of(
 
 
 def _check_span(first: dt.date, last: dt.date) -> None:
-    if first > last:
-        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/from")
+    check_range(first, last, "/from")
     if (last - first).days > _LONGEST:
         raise refuse("REQUEST_INVALID", f"at most {_LONGEST} days", pointer="/to")
 

@@ -154,3 +154,9 @@ def fingerprint_of(name: str, order: object, parameters: Mapping[str, Any]) -> s
 
 def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, dt.date | dt.datetime) else str(value)
+
+
+def check_range(first: dt.date | None, last: dt.date | None, pointer: str = "/dateFrom") -> None:
+    """Two days that limit a list, both included. Raises DATE_RANGE_INVALID."""
+    if first is not None and last is not None and first > last:
+        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer=pointer)

@@ -15,10 +15,9 @@ import strawberry
 from api.graphql.context import Context
 from api.graphql.events import EffectiveFrom, EffectiveTo, Event, stream_history
 from api.graphql.guard import read
-from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, page
+from api.graphql.paging import DEFAULT_PAGE, After, Connection, First, check_range, page
 from api.graphql.scalars import Money, Position, money
 from api.graphql.sight import require_all_visible, visible_accounts
-from domain.errors import refuse
 from domain.payments.payment import PAYMENT
 from domain.payments.payment import PaymentRecord as RecordState
 from projections.register.reads import (
@@ -349,17 +348,11 @@ def payments_of(
     date_to: dt.date | None = None,
 ) -> Connection[PaymentRecord]:
     """A page of an account's records, the newest transaction first. Raises DATE_RANGE_INVALID."""
-    _require_range(date_from, date_to)
+    check_range(date_from, date_to)
     parameters = {
         "account": account, "status": status, "category": category, "date_from": date_from, "date_to": date_to,
     }  # fmt: skip
     return page(context, PAYMENTS, parameters, first, after, record_of)
-
-
-def _require_range(date_from: dt.date | None, date_to: dt.date | None) -> None:
-    """Raises DATE_RANGE_INVALID."""
-    if date_from is not None and date_to is not None and date_from > date_to:
-        raise refuse("DATE_RANGE_INVALID", "the first day lies behind the last", pointer="/dateFrom")
 
 
 def _suspense_item(row: dict[str, Any], today: dt.date) -> SuspenseItem:
@@ -427,7 +420,7 @@ class PaymentQueries:
         min_position: Position | None = None,
         wait_ms: int | None = None,
     ) -> Connection[SuspenseItem]:
-        _require_range(date_from, date_to)
+        check_range(date_from, date_to)
         context: Context = info.context
         today = context.today()
         parameters = {

@@ -113,10 +113,6 @@ CONTROLS: tuple[tuple[str, str, tuple[tuple[str, int], ...]], ...] = (
 )
 
 
-#: The ledger accounts behind what an account owes and has on it (C1 to C4).
-BALANCE_CODES: tuple[str, ...] = ("1100", "1110", "2100", "2110", "2120")
-
-
 def controlled_figures(ledger: Balances) -> dict[str, int]:
     """Every figure that LED-049 names, as the ledger gives it: also of a past day, which no other model keeps."""
     return {name: sum(sign * ledger.get(code, 0) for code, sign in parts) for _, name, parts in CONTROLS}

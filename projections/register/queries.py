@@ -268,7 +268,7 @@ _PAID_ON_ITEMS = """
     sum(greatest(greatest(i.billed, 0) - i.paid - greatest(i.offset_amount, 0) - i.written_off - i.held, 0))::bigint
 """
 _PAID_ON_MEMBER = f"""
-    select {_PAID_ON_ITEMS} from (select * from {{item}} where member = %(member)s offset 0) as i
+    select {_PAID_ON_ITEMS} from {_LINES_OF_MEMBERS} as i
       join {{invoice}} as v on v.invoice = i.invoice and v.live and v.account = %(account)s
       join {{term}} as t on t.invoice = i.invoice and t.term = i.term and t.master_policy = %(policy)s
      group by v.invoice, v.period_start, v.period_end order by v.period_start, v.invoice
@@ -454,7 +454,7 @@ class ItemQueries(_Queries):
         return [OverpaymentRow(*row) for row in self._rows(sql, {"account": account})]
 
     def paid_invoices(self, account: str, master_policy: str, member: str | None = None) -> list[PaidInvoiceRow]:
-        parameters = {"account": account, "policy": master_policy, "member": member}
+        parameters = {"account": account, "policy": master_policy, "members": [member]}
         sql = _PAID_ON_POLICY if member is None else _PAID_ON_MEMBER
         return [PaidInvoiceRow(*row) for row in self._rows(sql, parameters)]
 

@@ -169,6 +169,7 @@ def held_members(reads: Reads, account: str) -> int:
 #: With its runtime status (INV-072, INV-073): only what was issued is a row.
 _INVOICE = """
     select v.*, a.currency, a.time_zone, greatest(v.remaining_due - v.held, 0) as collectible_due,
+           v.positive_billed - v.paid - v.written_off - v.remaining_due as offset_amount,
            case when not v.live then 'DISCARDED'
                 when v.remaining_due - v.held <= 0 then 'PAID'
                 when v.remaining_due - v.held = v.positive_billed then 'ISSUED'
@@ -624,8 +625,9 @@ def lines_of_member(reads: Reads, member: str, accounts: Sequence[str]) -> list[
     return reads.fetch(
         """
         select i.invoice, i.line, i.billed, v.account, v.issue_date, v.due_date, v.live, t.billing_start, t.billing_end
-          from (select * from {item} where member = %(member)s offset 0) as i
-          join {invoice} as v on v.invoice = i.invoice
+          from """
+        + _LINES_OF_MEMBER
+        + """ as i join {invoice} as v on v.invoice = i.invoice
           join {term} as t on t.invoice = i.invoice and t.term = i.term
          where v.account = any(%(accounts)s) and i.billed <> 0
          order by v.position, i.line

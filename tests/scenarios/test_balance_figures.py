@@ -11,6 +11,7 @@ from tests.scenarios.billing import (
     amend,
     amend_for,
     balances,
+    cents,
     consuming,
     discard,
     figures_of,
@@ -61,8 +62,9 @@ def refusal(world: World, role: str = "BOF", **variables: Any) -> tuple[str, str
 
 
 @pytest.fixture
-def three_months(world: World) -> tuple[World, str, list[str]]:
-    """BAL-E05: three invoices of 100.00 of which 0.00, 30.00 and 70.00 are left, and 15.00 of member overpayment."""
+def months(world: World) -> tuple[World, str, list[str]]:
+    """BAL-E05: invoices of 100.00 with 0.00, 30.00 and 70.00 left, behind one more that is settled, and 15.00 of
+    member overpayment."""
     world.on("2025-01-20").calendar()
     account = individual(world, ("MR-1", "1200.00"), ("MR-2", "0.00"))
     invoices = [generate(world, account) for _ in range(4)]
@@ -75,9 +77,9 @@ def three_months(world: World) -> tuple[World, str, list[str]]:
     return world, account, invoices
 
 
-@pytest.mark.rule("BAL-031", "BAL-032", "BAL-033", "BAL-034", "BAL-035", "BAL-036")
-def test_what_is_past_due_and_prepaid_depends_on_the_day(three_months: tuple[World, str, list[str]]) -> None:
-    world, account, _ = three_months
+@pytest.mark.rule("BAL-032", "BAL-033", "BAL-034", "BAL-035")
+def test_what_is_past_due_and_prepaid_depends_on_the_day(months: tuple[World, str, list[str]]) -> None:
+    world, account, _ = months
     expected = {"totalDue": "100.00", "minimumDue": "100.00", "totalBilled": "400.00", "totalPaid": "300.00"}
     days = {"2025-03-01": ("0.00", "45.00"), "2025-03-15": ("30.00", "45.00"), "2025-04-02": ("100.00", "15.00")}
     for day, (past, prepaid) in days.items():
@@ -92,11 +94,11 @@ def test_what_is_past_due_and_prepaid_depends_on_the_day(three_months: tuple[Wor
     assert balances(world, account)["suspense"] == "70.00"
 
 
-@pytest.mark.rule("BAL-027", "BAL-028", "BAL-029", "BAL-037", "BAL-E05")
+@pytest.mark.rule("BAL-027", "BAL-028", "BAL-029", "BAL-E05")
 def test_a_product_is_told_apart_by_its_newest_invoice_and_those_before(
-    three_months: tuple[World, str, list[str]],
+    months: tuple[World, str, list[str]],
 ) -> None:
-    world, account, _ = three_months
+    world, account, _ = months
     world.on("2025-03-15")
     found = product(world, account, "MP-1")
     assert (found["newestInvoiceDue"], found["priorDue"], found["totalDue"]) == ("70.00", "30.00", "100.00")
@@ -110,14 +112,15 @@ def test_a_product_is_told_apart_by_its_newest_invoice_and_those_before(
     assert (later["pastDue"], later["prepaid"]) == ("100.00", "15.00")
 
 
-@pytest.mark.rule("BAL-041", "BAL-E23")
+@pytest.mark.rule("BAL-E23")
 def test_a_product_query_is_checked_for_privilege_form_and_existence_in_this_order(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()
     world.member(policy)
     assert refusal(world, account=account, product="MP-9") == ("PRODUCT_NOT_FOUND", "/productId")
     assert refusal(world, account="LB999999998", product="MP-9")[0] == "BILLING_ACCOUNT_NOT_FOUND"
-    assert refusal(world, account=account) == ("REQUEST_INVALID", "/productId")
+    for number in (account, "LB999999998"):
+        assert refusal(world, account=number) == ("REQUEST_INVALID", "/productId")
     for product_id in ("MP-9", None):
         assert refusal(world, "SCH", account=account, product=product_id)[0] == "FORBIDDEN"
     # A policy that was not billed yet is a product too.
@@ -128,7 +131,6 @@ def test_a_product_query_is_checked_for_privilege_form_and_existence_in_this_ord
     pay_invoice(world, account, invoice, "40.00", "1")
     third = product(world, account, policy)
     assert third["position"] > second["position"]
-    assert third["calculatedAt"] >= second["calculatedAt"]
     assert (third["remainingDue"], third["paid"]) == ("60.00", "40.00")
 
 
@@ -147,10 +149,10 @@ def test_an_invoice_of_two_policies_gives_each_its_own(world: World) -> None:
     together = balances(world, account)
     assert [found[name]["billed"] for name in (policy, other)] == ["200.00", "400.00"]
     for figure, total in (("paid", "totalPaid"), ("totalDue", "totalDue"), ("prepaid", "prepaid")):
-        assert sum(float(one[figure]) for one in found.values()) == float(together[total]), figure
+        assert sum(cents(one[figure]) for one in found.values()) == cents(together[total]), figure
 
 
-@pytest.mark.rule("BAL-005", "BAL-006", "BAL-038")
+@pytest.mark.rule("BAL-005", "BAL-038")
 def test_an_invoice_tells_what_covers_it(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()
@@ -205,12 +207,19 @@ def test_a_payment_tells_where_each_part_of_it_is(world: World) -> None:
 
 
 @pytest.mark.rule("BAL-035", "BAL-039")
-def test_a_payment_tells_whose_member_money_it_holds(three_months: tuple[World, str, list[str]]) -> None:
-    world, _, _ = three_months
+def test_a_payment_tells_whose_member_money_it_holds(months: tuple[World, str, list[str]]) -> None:
+    world, _, _ = months
     found = plain(world.query(_PAYMENT, number="PAY-00000005")["payment"])
     assert (found["amount"], found["memberOverpayment"], found["suspense"]) == ("15.00", "15.00", "0.00")
     assert found["records"][0]["members"]["nodes"] == [
         {"memberRecord": "MR-2", "memberUnapplied": "0.00", "memberOverpayment": "15.00"}
+    ]
+    record = "PAY-00000005"
+    world.do("ReleaseMemberOverpayment", roles=("ARA",), record=record, member_record="MR-2", amount="6.00")
+    found = plain(world.query(_PAYMENT, number=record)["payment"])
+    assert (found["amount"], found["memberOverpayment"], found["suspense"]) == ("15.00", "9.00", "6.00")
+    assert found["records"][0]["members"]["nodes"] == [
+        {"memberRecord": "MR-2", "memberUnapplied": "6.00", "memberOverpayment": "9.00"}
     ]
 
 
@@ -309,7 +318,7 @@ def test_past_balances_wait_for_the_journal_and_present_ones_do_not(world: World
         assert asked(arguments, declared, **variables) == "100.00", arguments
 
 
-@pytest.mark.rule("BAL-004", "BAL-057", "INV-002")
+@pytest.mark.rule("BAL-004")
 def test_items_of_a_discarded_invoice_count_in_no_balance_until_they_are_billed_again(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()
@@ -331,7 +340,7 @@ def test_items_of_a_discarded_invoice_count_in_no_balance_until_they_are_billed_
     assert found() == ("220.00", "220.00", "0.00")
 
 
-@pytest.mark.rule("BAL-010", "BAL-019")
+@pytest.mark.rule("BAL-019")
 def test_only_money_in_force_counts(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()
@@ -386,8 +395,20 @@ def test_figures_change_with_the_event_and_for_its_member_alone(world: World) ->
     assert seen() == (["100.00", "200.00"], [["0.00", "100.00"], ["100.00", "100.00"]])
     pay(world, account, "200.00", "1")
     assert seen() == (["100.00", "0.00"], [["0.00", "0.00"], ["100.00", "0.00"]])
-    generate(world, account)
+    february = generate(world, account)
     assert seen() == (["0.00", "400.00"], [["0.00", "100.00"], ["0.00", "300.00"]])
+    discard(world, february)
+    assert seen() == (["100.00", "0.00"], [["0.00", "0.00"], ["100.00", "0.00"]])
+    world.do("ReversePayment", roles=("ARM",), payment="PAY-00000001", reason="ENTRY_ERROR")
+    assert seen() == (["100.00", "200.00"], [["0.00", "100.00"], ["100.00", "100.00"]])
+    world.do(
+        "ApplyMasterPolicyTransaction",
+        transaction_id="MC-1",
+        master_policy=policy,
+        type="CANCELLATION",
+        effective_date="2025-01-01",
+    )
+    assert seen() == (["-200.00", "200.00"], [["-100.00", "100.00"], ["-100.00", "100.00"]])
 
 
 @pytest.mark.rule("BAL-026")

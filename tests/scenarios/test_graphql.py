@@ -261,7 +261,6 @@ def test_a_sponsor_sees_its_own_accounts_only(world: World) -> None:
     assert codes('{ billingAccounts(owner: "C-1") { nodes { number } } }') == set()
 
 
-@pytest.mark.rule("PLT-028")
 def test_a_history_is_limited_by_what_was_recorded_and_by_what_is_effective(world: World) -> None:
     world.on("2024-12-20")
     _, policy = world.group()

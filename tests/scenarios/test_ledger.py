@@ -47,7 +47,6 @@ def _figures(world: World, account: str) -> tuple[dict[str, str], list[str]]:
     return {code: amount for code, amount in closing.items() if amount != "0.00"}, [one["type"] for one in entries]
 
 
-@pytest.mark.rule("PLT-068")
 def test_the_lines_of_an_entry_are_read_in_parts(world: World) -> None:
     world.on("2024-12-20")
     account, policy = world.group()

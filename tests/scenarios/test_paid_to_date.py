@@ -68,7 +68,6 @@ def test_how_far_the_money_reaches(world: World) -> None:
     assert (member["paidToDate"], member["paidThrough"]) == ("2025-01-16", "2025-01-15")
 
 
-@pytest.mark.rule("BAL-101")
 def test_members_are_read_again_only_when_something_happened_to_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -328,7 +328,6 @@ def test_a_members_money_pays_no_whole_invoice(world: World) -> None:
     assert _members(world, account) == {"MR-1": ("100.00", "60.00", "0.00"), "MR-2": ("100.00", "0.00", "0.00")}
 
 
-@pytest.mark.rule("PAY-040", "PAY-063")
 def test_the_items_of_targets_are_those_of_the_whole_account_that_they_concern(world: World) -> None:
     world.on("2024-12-20").calendar()
     account = individual(world, ("MR-1", "1200.00"), ("MR-2", "2400.00"), ("MR-3", "3600.00"))

@@ -79,7 +79,6 @@ def _served(
 
 @given(_rows, _settings, _targets, st.integers(0, 300), st.sampled_from(Remainder), st.sampled_from(["", "MR-1"]))
 @settings(max_examples=300, deadline=None)
-@pytest.mark.rule("PAY-063", "PAY-064", "PAY-067")
 def test_targets_get_the_same_whether_the_rest_of_the_account_is_known_or_not(
     rows: list[Row], spread: SpreadSettings, targets: list[Target], more: int, remainder: Remainder, whose: str
 ) -> None:
